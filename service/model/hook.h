@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Hooks, where packets meet programs, and verdicts, what a program answers there.
+ *
+ * A verdict is counted in a bucket: for XDP the value of enum xdp_action (0 aborted .. 4 redirect) and one for
+ * all else; for TC the value of TC_ACT_* plus one (next is -1, see enum tcx_action_base and
+ * include/uapi/linux/pkt_cls.h) and one for all else. A proceed-on set is a mask of buckets.
+ */
+
+#include "util/macros.h"
+#include "util/string-table.h"
+
+typedef enum Hook {
+        HOOK_XDP,
+        HOOK_TC_INGRESS,
+        HOOK_TC_EGRESS,
+        _HOOK_MAX,
+        _HOOK_INVALID = -EINVAL,
+} Hook;
+
+DECLARE_STRING_TABLE(hook, Hook)
+
+static inline bool hook_is_tc(Hook hook) {
+        return hook == HOOK_TC_INGRESS || hook == HOOK_TC_EGRESS;
+}
+
+/* How an XDP chain is attached: best tries native (in the driver) and falls back to generic. TC has best only. */
+typedef enum AttachMode {
+        ATTACH_MODE_BEST,
+        ATTACH_MODE_NATIVE,
+        ATTACH_MODE_GENERIC,
+        _ATTACH_MODE_MAX,
+        _ATTACH_MODE_INVALID = -EINVAL,
+} AttachMode;
+
+DECLARE_STRING_TABLE(attach_mode, AttachMode)
+
+/* What holds a chain on its hook. */
+typedef enum AttachKind {
+        ATTACH_KIND_NONE,
+        ATTACH_KIND_XDP_LINK,
+        ATTACH_KIND_TCX_LINK,
+        ATTACH_KIND_CLSACT,
+        _ATTACH_KIND_MAX,
+        _ATTACH_KIND_INVALID = -EINVAL,
+} AttachKind;
+
+DECLARE_STRING_TABLE(attach_kind, AttachKind)
+
+/* How a member got into the fused program. */
+typedef enum SlotForm {
+        SLOT_FORM_NONE,
+        SLOT_FORM_INLINED,
+        SLOT_FORM_GLOBAL, /* called as a global function: verified once, by itself */
+        SLOT_FORM_STATIC, /* called as a static function: verified in its context */
+        _SLOT_FORM_MAX,
+        _SLOT_FORM_INVALID = -EINVAL,
+} SlotForm;
+
+DECLARE_STRING_TABLE(slot_form, SlotForm)
+
+#define VERDICT_BUCKETS 16
+
+/* Number of buckets in use on a hook; the last of them is "other". */
+unsigned verdict_buckets(Hook hook);
+
+/* The name of a bucket ("drop", "next", "other"), NULL when out of range. */
+const char *verdict_bucket_to_string(Hook hook, unsigned bucket);
+
+/* The bucket of a name, or -EINVAL. "other" is no verdict that a document may name. */
+int verdict_bucket_from_string(Hook hook, const char *name);
+
+/* The verdict that a bucket counts (-1 .. 8 for TC, 0 .. 4 for XDP); undefined for "other". */
+int verdict_bucket_to_value(Hook hook, unsigned bucket);
+
+/* The proceed-on set that applies where a document names none: pass for XDP, next for TC. */
+uint32_t verdict_default_proceed_on(Hook hook);

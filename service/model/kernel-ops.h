@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * What the model asks of the kernel layer. The model sees programs, fused chains and attachments as opaque
+ * handles; tests put a fake in their place.
+ *
+ * Life of a change: program_load() and chain_build() prepare (they load into the kernel and touch nothing that
+ * packets see or that is pinned); program_commit() and chain_commit() put into effect; program_rollback() and
+ * chain_rollback() undo a commit; program_unref() and fused_free() forget what was prepared and not committed.
+ *
+ * All functions return 0 or a negative errno and fill `error` with a sentence for the user where one is given.
+ * ret_ parameters are written on success only.
+ */
+
+#include <json-c/json.h>
+
+#include "model/hook.h"
+#include "util/error.h"
+
+typedef struct KernelProgram KernelProgram;       /* one loaded program instance with its maps; reference counted */
+typedef struct KernelFused KernelFused;           /* one verified fused chain program, attached or not */
+typedef struct KernelAttachment KernelAttachment; /* a chain on a hook: link (or filter), counters, pins */
+
+/* A chain never has more slots than this; seats are twice as many, so that one chain can be swapped for another
+ * that has no program in common with it. */
+#define CHAIN_SLOTS_MAX 64
+#define CHAIN_SEATS_MAX (2 * CHAIN_SLOTS_MAX)
+
+typedef struct MapInfo {
+        char *name; /* as the author wrote it; global data sections by their section's name (".bss") */
+        char *type; /* "lpm_trie", libbpf_bpf_map_type_str() */
+        char *pin;  /* path of the pin, NULL until committed */
+        uint32_t id;
+        uint32_t type_number; /* enum bpf_map_type */
+        uint32_t key_size;    /* bytes */
+        uint32_t value_size;  /* bytes, of one CPU's value */
+        uint32_t max_entries;
+        uint32_t flags;    /* BPF_F_* */
+        uint32_t n_values; /* values behind a key: possible CPUs for per-CPU maps, else 1 */
+        bool internal;     /* global data */
+        bool frozen;       /* user space can't write (.rodata) */
+        bool kept;         /* taken over from the running instance */
+} MapInfo;
+
+typedef struct ProgramInfo {
+        bool tc;    /* scheduler classifier, else XDP */
+        bool frags; /* takes XDP multi-buffer packets */
+        char *function;
+        char tag[17];            /* the kernel's, of the stand-alone program, hexadecimal */
+        uint32_t insns;          /* instructions before verification */
+        uint32_t verified_insns; /* instructions that the verifier processed */
+        uint32_t states_total;   /* states that the verifier kept, 0 where the kernel does not tell */
+        uint32_t stack_depth;    /* bytes, deepest frame, 0 where the kernel does not tell */
+        uint64_t load_usec;      /* time that the kernel took to verify and translate it */
+        MapInfo *maps;
+        size_t n_maps;
+} ProgramInfo;
+
+void map_info_done(MapInfo *info);
+void program_info_done(ProgramInfo *info);
+int program_info_copy(const ProgramInfo *from, ProgramInfo *ret);
+
+typedef struct ProgramRequest {
+        const char *name;        /* the administrator's name of it */
+        const char *object_path; /* the ELF file to open */
+        const char *object_name; /* as the document calls it, for messages */
+        const char *function;    /* NULL: the only program of a usable type in the object */
+        const char *type;        /* "xdp", "tc" or NULL: by section name */
+        json_object *globals;    /* {"variable": value} or NULL */
+        json_object *maps;       /* {"map": [{"key":…, "value":…}]} or NULL: initial contents */
+        const char *where;       /* JSON path of the program in its document, for error->where */
+        KernelProgram *previous; /* instance whose maps are kept where their definitions agree, or NULL */
+        bool same_object;        /* previous came from the same object file: .data and .bss are kept as well */
+        bool same_contents;      /* previous had the same `maps`: kept maps need no entries written */
+} ProgramRequest;
+
+typedef struct FuseSlot {
+        KernelProgram *program; /* loaded, not just adopted */
+        const char *name;
+        uint32_t proceed_on; /* mask of verdict buckets */
+        unsigned seat;       /* row of this program in the chain's counters, below CHAIN_SEATS_MAX */
+} FuseSlot;
+
+typedef struct FuseRequest {
+        const char *interface;
+        int ifindex;
+        Hook hook;
+        const char *signature;        /* hexadecimal digest of what the chain consists of; names the fused program */
+        const FuseSlot *slots;        /* in order */
+        size_t n_slots;               /* 1 .. CHAIN_SLOTS_MAX */
+        KernelAttachment *attachment; /* what the chain will replace, so that its counters go on; or NULL */
+} FuseRequest;
+
+typedef struct FusedInfo {
+        uint32_t program_id;
+        char tag[17];
+        SlotForm forms[CHAIN_SLOTS_MAX];
+        uint32_t insns;
+        uint32_t verified_insns;
+        uint64_t build_usec; /* putting together */
+        uint64_t load_usec;  /* verification and translation */
+} FusedInfo;
+
+typedef struct AttachmentInfo {
+        AttachKind kind;
+        bool native;         /* XDP: in the driver */
+        uint32_t link_id;    /* 0 for clsact */
+        uint32_t program_id; /* the fused program that is attached */
+} AttachmentInfo;
+
+/* One chain of a commit. On input `attachment` is the present one (its program is exchanged atomically) or NULL
+ * (a new one is made). On success `attachment` is set and `fused` belongs to it; what was there before is kept in
+ * `undo` until chain_release(). */
+typedef struct ChainCommit {
+        const char *interface;
+        int ifindex;
+        Hook hook;
+        AttachMode mode;
+        KernelFused *fused;
+        KernelAttachment *attachment;
+        AttachmentInfo info; /* out */
+        bool created;        /* out: the attachment is new */
+        KernelFused *undo;   /* out: the fused program that was exchanged */
+        int result;          /* out: 0 or negative errno */
+        Error error;         /* out; ERROR_HOOK_BUSY names the holder */
+} ChainCommit;
+
+/* What sits on an interface's hook and is not ours. */
+typedef struct ForeignInfo {
+        Hook hook;
+        char kind[16]; /* "xdp", "tcx", "clsact" */
+        uint32_t program_id;
+        char name[16]; /* kernel's name of the program, may be empty */
+        char tag[17];
+} ForeignInfo;
+
+typedef struct InterfaceDetails {
+        char driver[32];       /* ethtool's name of the driver, empty if unknown */
+        uint64_t xdp_features; /* NETDEV_XDP_ACT_*, include/uapi/linux/netdev.h */
+        bool xdp_features_known;
+} InterfaceDetails;
+
+typedef struct KernelOps {
+        /* Opens the object, makes its maps or keeps those of the previous instance, writes globals and, into new
+         * maps, the initial contents, has the program verified by itself and captures it. Nothing is pinned.
+         * Errors: VerifierRejected (error->log has the log), InvalidDocument with a place, Incompatible (not for
+         * any hook), NoSuchProgram (no such function in the object). */
+        int (*program_load)(void *userdata, const ProgramRequest *request, KernelProgram **ret, ProgramInfo *ret_info,
+                            Error *error);
+
+        /* Takes over the maps that an earlier service pinned for the program `name`. The result serves map access
+         * and as `previous` of a load; it can't be fused. -ENOENT: nothing is pinned. */
+        int (*program_adopt)(void *userdata, const char *name, KernelProgram **ret, ProgramInfo *ret_info);
+
+        /* Pins the maps of the instance in the place of those of the previous one, and writes the contents that
+         * the document gives to kept maps. ret_info has the pins then. */
+        int (*program_commit)(void *userdata, KernelProgram *program, ProgramInfo *ret_info, Error *error);
+
+        /* Undoes program_commit(): the previous instance's pins and the contents are as before. */
+        void (*program_rollback)(void *userdata, KernelProgram *program);
+
+        KernelProgram *(*program_ref)(KernelProgram *program);
+        void (*program_unref)(KernelProgram *program); /* NULL is fine */
+
+        /* Removes the pins of a program that is no longer wanted. */
+        void (*program_remove)(void *userdata, const char *name);
+
+        /* Raw map access. Sizes are those of MapInfo; a value has n_values * round_up(value_size, 8) bytes for
+         * per-CPU maps (bpf(2)). Errors: NoSuchMap, NoSuchEntry, EntryExists, NotSupported, InvalidArgument.
+         * flags: BPF_ANY, BPF_NOEXIST, BPF_EXIST. */
+        int (*map_lookup)(void *userdata, KernelProgram *program, const char *map, const void *key, size_t key_size,
+                          void *ret_value, size_t value_size, Error *error);
+        int (*map_update)(void *userdata, KernelProgram *program, const char *map, const void *key, size_t key_size,
+                          const void *value, size_t value_size, uint64_t flags, Error *error);
+        int (*map_delete)(void *userdata, KernelProgram *program, const char *map, const void *key, size_t key_size,
+                          Error *error);
+        /* The key after `key` (NULL: the first). -ENOENT without error set: there is none. */
+        int (*map_next_key)(void *userdata, KernelProgram *program, const char *map, const void *key, void *ret_key,
+                            size_t key_size, Error *error);
+
+        /* Fuses and verifies a chain; attached to nothing yet. Errors: LimitExceeded with figure and limit,
+         * VerifierRejected, Incompatible (XDP program on a TC hook, ...), NotSupported. */
+        int (*chain_build)(void *userdata, const FuseRequest *request, KernelFused **ret, FusedInfo *ret_info,
+                           Error *error);
+        void (*fused_free)(KernelFused *fused); /* NULL is fine */
+
+        /* Puts all chains into effect, each atomically, in parallel where that is quicker. Every item gets a
+         * result; a failed one has changed nothing. Returns 0 if all succeeded, else the first failure. */
+        int (*chain_commit)(void *userdata, ChainCommit *items, size_t n_items);
+
+        /* Undoes one committed item: the old program comes back, or a new attachment goes; then
+         * item->attachment is the old one or NULL, and item->fused is free-standing again. */
+        void (*chain_rollback)(void *userdata, ChainCommit *item);
+
+        /* Lets go of what chain_commit() kept for undoing. */
+        void (*chain_release)(void *userdata, ChainCommit *item);
+
+        /* Takes over the attachment that an earlier service pinned. -ENOENT: there is none (a link whose
+         * interface is gone counts as none and is unpinned). ret_signature (65 bytes) gets as much of the
+         * signature as the fused program's name tells (at least 10 digits). */
+        int (*chain_adopt)(void *userdata, int ifindex, Hook hook, KernelAttachment **ret, AttachmentInfo *ret_info,
+                           char *ret_signature);
+
+        /* The (ifindex, hook) pairs for which an attachment is pinned; the caller frees the array. */
+        int (*chain_list)(void *userdata, int **ret_ifindexes, Hook **ret_hooks, size_t *ret_n);
+
+        /* Reads link or filter again: is it still on this hook, with our program? -ENOENT: detached,
+         * -ESTALE: another program is in it. */
+        int (*chain_check)(void *userdata, KernelAttachment *attachment);
+
+        /* Takes the chain off its hook and removes its pins, counters included. Frees the attachment. */
+        void (*chain_detach)(void *userdata, KernelAttachment *attachment);
+
+        /* Forgets the attachment without touching the kernel: packets go on through it. NULL is fine. */
+        void (*attachment_free)(KernelAttachment *attachment);
+
+        /* Sums of all CPUs, one row of VERDICT_BUCKETS a seat. */
+        int (*chain_counters)(void *userdata, KernelAttachment *attachment,
+                              uint64_t ret[CHAIN_SEATS_MAX][VERDICT_BUCKETS]);
+
+        /* Driver and features of an interface; asked when somebody looks. */
+        int (*interface_details)(void *userdata, int ifindex, const char *name, InterfaceDetails *ret);
+
+        /* Foreign programs on the hooks of an interface; the caller frees the array. `own` are our attachments
+         * there (n_own may be 0). */
+        int (*interface_foreign)(void *userdata, int ifindex, KernelAttachment *const *own, size_t n_own,
+                                 ForeignInfo **ret, size_t *ret_n);
+} KernelOps;
