@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * A fused chain program as the kernel has verified it. chain_build() makes one; who attaches it takes program_fd
+ * for the link (or filter) and pins program and counters. Everything in the struct belongs to it: users of it
+ * borrow, and duplicate a descriptor (F_DUPFD_CLOEXEC) that must outlive it. fused_free() closes the descriptors;
+ * a program that is attached or pinned, and a counters map that it uses, live on in the kernel.
+ *
+ * The struct may be moved between owners (ChainCommit.fused, .undo, an attachment) but not copied.
+ */
+
+#include <linux/bpf.h>
+
+#include "kernel/kernel.h"
+
+/* A fused program's name is this and the first FUSED_NAME_DIGITS digits of the signature. */
+#define FUSED_NAME_PREFIX "bc_"
+#define FUSED_NAME_DIGITS (BPF_OBJ_NAME_LEN - sizeof(FUSED_NAME_PREFIX))
+
+struct KernelFused {
+        Hook hook;
+        int program_fd;      /* >= 0, owned */
+        uint32_t program_id; /* the kernel's id of it */
+        char name[BPF_OBJ_NAME_LEN];
+        char tag[17];
+        int counters_fd; /* >= 0, owned: per-CPU array, 1 entry, u64[CHAIN_SEATS_MAX][VERDICT_BUCKETS]. The same map
+                          * as the attachment's where the request named one, else a new one with its own descriptor.
+                          */
+        KernelProgram **programs; /* references: they keep the members' maps open (and prog_arrays filled) */
+        size_t n_programs;
+};
+
+/* KernelOps.chain_build and .fused_free; `userdata` is a Kernel. */
+int kernel_chain_build(void *userdata, const FuseRequest *request, KernelFused **ret, FusedInfo *ret_info,
+                       Error *error);
+void kernel_fused_free(KernelFused *fused);
+DEFINE_CLEANUP(KernelFused *, kernel_fused_free)
