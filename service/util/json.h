@@ -31,7 +31,7 @@ typedef struct JsonPosition {
         unsigned column; /* from 1, in characters (code points) as editors count them; a tab is one */
 } JsonPosition;
 
-DEFINE_CLEANUP(json_object, json_object_put)
+DEFINE_CLEANUP(json_object *, json_object_put)
 #define _cleanup_json_ _cleanup_(json_object_putp)
 
 /* Reads `size` bytes (no NUL needed behind them; NULL is fine for size 0) as exactly one JSON value after RFC 8259:
