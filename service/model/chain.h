@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * A chain: the ordered programs on one hook of one interface, as it runs and as it is wanted.
+ *
+ * `slots` is what runs now. Counters are read from the kernel by seat: a program keeps its seat while the chain
+ * lives, so its figures go on through reorders; `base` is what the seat's row held when the program got it.
+ */
+
+#include "model/interface.h"
+#include "model/kernel-ops.h"
+
+typedef enum ChainState {
+        CHAIN_STATE_ACTIVE,   /* runs what is wanted */
+        CHAIN_STATE_WAITING,  /* its interface does not exist */
+        CHAIN_STATE_DEGRADED, /* an older generation runs, what is wanted could not be put into effect */
+        CHAIN_STATE_CONFLICT, /* somebody else holds the hook */
+        CHAIN_STATE_FAILED,   /* nothing runs, what is wanted could not be put into effect */
+        CHAIN_STATE_DETACHED, /* kept off its hook by the administrator */
+        _CHAIN_STATE_MAX,
+        _CHAIN_STATE_INVALID = -EINVAL,
+} ChainState;
+
+DECLARE_STRING_TABLE(chain_state, ChainState)
+
+typedef struct Slot {
+        char *program;
+        uint32_t proceed_on;
+        unsigned seat;
+        SlotForm form;
+} Slot;
+
+typedef struct Seat {
+        char *program; /* NULL: free */
+        uint64_t base[VERDICT_BUCKETS];
+} Seat;
+
+typedef struct SlotCounters {
+        uint64_t verdicts[VERDICT_BUCKETS];
+        uint64_t packets; /* seen by the slot */
+        uint64_t ended;   /* packets whose way ended here */
+} SlotCounters;
+
+typedef struct Chain {
+        char *key; /* "INTERFACE/HOOK" */
+        char *interface;
+        int ifindex; /* 0 while waiting */
+        Hook hook;
+        AttachMode mode;
+        ChainState state;
+        char *reason;     /* a sentence, or NULL when active */
+        char **documents; /* NULL-terminated names of the documents that ask for it */
+        char *signature;  /* of what runs, NULL when nothing does */
+        Slot *slots;      /* of what runs; of what is wanted when nothing runs */
+        size_t n_slots;
+        Seat seats[CHAIN_SEATS_MAX];
+        KernelAttachment *attachment; /* NULL when nothing runs */
+        AttachmentInfo info;
+        FusedInfo fused;     /* sizes and times of the last build; zero when adopted */
+        uint64_t generation; /* in which it last changed */
+} Chain;
+
+/* The table key of a chain; the caller frees. */
+char *chain_key(const char *interface, Hook hook);
+
+Chain *chain_new(const char *interface, Hook hook);
+
+/* Frees the model's part; the attachment must be gone or forgotten already. */
+void chain_free(Chain *chain);
+DEFINE_CLEANUP(Chain *, chain_free)
+
+void slots_free(Slot *slots, size_t n_slots);
+
+/* Index of the program's slot, or -ENOENT. */
+int chain_find_slot(const Chain *chain, const char *program);
+
+/* Derives a slot's figures from the kernel's rows (KernelOps.chain_counters()). */
+void chain_slot_counters(const Chain *chain, size_t slot, uint64_t rows[CHAIN_SEATS_MAX][VERDICT_BUCKETS],
+                         SlotCounters *ret);
+
+/* "native", "generic", "tcx", "clsact", or "" when nothing runs: how the chain sits on its hook. */
+const char *chain_mode_in_effect(const Chain *chain);

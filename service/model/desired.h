@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Desired state: a set of documents, and the chains and programs that follow from it. Immutable once made and
+ * reference counted; a generation is one of these.
+ */
+
+#include "model/chain.h"
+#include "model/document.h"
+#include "model/interface.h"
+#include "util/table.h"
+
+typedef struct Desired Desired;
+
+/* Takes references on the documents. Checks what no document can check alone: program names defined twice,
+ * programs used and not defined. `lenient`: a document that breaks such a rule is left out and told to `reject`
+ * (which may be NULL), later documents first; else the first such fault is the error. */
+typedef void (*DesiredReject)(const Document *document, Error *error, void *userdata);
+int desired_new(Document *const *documents, size_t n_documents, bool lenient, DesiredReject reject, void *userdata,
+                Desired **ret, Error *error);
+Desired *desired_ref(Desired *desired);
+Desired *desired_unref(Desired *desired);
+DEFINE_CLEANUP(Desired *, desired_unref)
+
+/* Documents in order of names. */
+Document *const *desired_documents(const Desired *desired, size_t *ret_n);
+Document *desired_get_document(const Desired *desired, const char *name);
+const ProgramDef *desired_get_program(const Desired *desired, const char *name);
+const Table *desired_programs(const Desired *desired); /* of ProgramDef, by name */
+
+typedef struct WantedSlot {
+        const char *program; /* owned by the document */
+        uint32_t proceed_on;
+        const ChainDef *from;
+        size_t from_slot; /* index in from->slots */
+} WantedSlot;
+
+/* The chain that documents want on a hook of an interface. */
+typedef struct Wanted {
+        WantedSlot *slots;
+        size_t n_slots;
+        AttachMode mode;
+        bool detached;
+        char **documents; /* NULL-terminated names, in order, none twice */
+} Wanted;
+
+void wanted_done(Wanted *wanted);
+
+/* Puts the fragments together: by `order`, then document name, then place in the document; `without` takes out,
+ * `sequence` lets the programs that it names change places among themselves. -ENOENT: no document wants a chain
+ * there. A program twice in a chain, or too many slots, is an error that names the documents. */
+int desired_chain(const Desired *desired, const LinkRecord *link, Hook hook, Wanted *ret, Error *error);
+
+/* Calls visit for each plain interface name (no glob) that a chain names, with its hook; the same pair may come
+ * more than once. */
+typedef int (*DesiredVisitor)(const char *interface, Hook hook, void *userdata);
+int desired_visit_names(const Desired *desired, DesiredVisitor visit, void *userdata);
