@@ -53,6 +53,10 @@ int json_locate(const char *text, size_t size, const char *where, JsonPosition *
  * without a place, or a place that is no path, is at the beginning of the document. */
 JsonPosition json_locate_error(const char *text, size_t size, Error *error);
 
+/* Text in double quotes with JSON's escapes, for messages: nothing in it can upset a terminal or a log, and beyond 64
+ * bytes it is cut. The caller frees it; NULL when out of memory. */
+char *json_quote(const char *s);
+
 /* The path of a member, an element, or a member's key below `base` (NULL: the document). The caller frees the result,
  * which is NULL when out of memory; so error_set_at(error, code, path, …) works with it in any case. */
 char *json_path_member(const char *base, const char *name);
