@@ -91,7 +91,9 @@ struct bpfchain_ipv6_ext {
 /* 1 if x, at most 63 bits, is 0; else 0. */
 static __always_inline __u64 bpfchain_is_zero(__u64 x) {
         bpfchain_opaque(x);
-        return (x - 1) >> 63;
+        x = (x - 1) >> 63;
+        bpfchain_opaque(x);
+        return x;
 }
 
 /* 1 if the protocol number, 0..255, is below 64 and in the set, bit N for protocol N; else 0. */
