@@ -40,6 +40,10 @@ static const char *describe(json_object *value) {
         return "something else";
 }
 
+bool json_is(json_object *value, unsigned kinds) {
+        return kind_of(value) & kinds;
+}
+
 int json_check(json_object *value, const char *where, unsigned kinds, Error *error) {
         char list[128] = "";
         unsigned left = kinds;

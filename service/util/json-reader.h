@@ -38,6 +38,8 @@ enum {
         JSON_ANY = (1 << 7) - 1,
 };
 
+bool json_is(json_object *value, unsigned kinds);
+
 /* 0, or an error such as "expected a string or an array, got a number". */
 int json_check(json_object *value, const char *where, unsigned kinds, Error *error);
 
