@@ -2,11 +2,44 @@
 #pragma once
 
 /*
- * What all handles of the kernel layer hang off: the `userdata` of KernelOps.
+ * What all handles of the kernel layer hang off, the `userdata` of KernelOps, and the table of operations itself.
  */
 
 #include "model/kernel-ops.h"
 
+/* How chains get onto TC hooks. */
+typedef enum TcAttach {
+        TC_ATTACH_BEST, /* tcx, where the kernel refuses it clsact */
+        TC_ATTACH_TCX,
+        TC_ATTACH_CLSACT,
+        _TC_ATTACH_MAX,
+        _TC_ATTACH_INVALID = -EINVAL,
+} TcAttach;
+
+DECLARE_STRING_TABLE(tc_attach, TcAttach)
+
 typedef struct Kernel {
         char *bpffs_dir; /* our folder inside bpffs, absolute, without a slash at the end; may not exist yet */
+        TcAttach tc_attach;
+        json_object *capabilities; /* once asked for */
 } Kernel;
+
+extern const KernelOps kernel_ops;
+
+/* bpffs_dir: see above, copied (slashes at its end are dropped); NULL for /sys/fs/bpf/bpfchain. Touches nothing in
+ * the kernel yet. -EINVAL: no absolute path. */
+int kernel_new(const char *bpffs_dir, TcAttach tc_attach, Kernel **ret);
+Kernel *kernel_free(Kernel *kernel); /* NULL is fine; returns NULL */
+DEFINE_CLEANUP(Kernel *, kernel_free)
+
+/* What this kernel and host offer, found by trying and not by version; nothing that is tried has an effect on packets.
+ * A JSON object; the caller owns a reference (json_object_put()). It is made once and kept:
+ *
+ *      "kernel": the release, "architecture", "bpffs": the folder in use,
+ *      and for each of "xdp-link", "tcx", "btf", "xdp-features" and, in "program-types", "xdp", "tc", "ext",
+ *      "tracing", "lsm": { "available": bool, "reason": why not }
+ */
+int kernel_capabilities(Kernel *kernel, json_object **ret);
+
+/* 0, or the errno with which the kernel refuses tcx. Asks each time, which takes less than a microsecond. */
+int kernel_has_tcx(void);

@@ -120,8 +120,8 @@ static struct nl_cb *reception_callbacks(Reception *reception) {
         return cb;
 }
 
-int netlink_dump(struct nl_sock *sk, int type, const void *payload, size_t size, NetlinkHandler handler,
-                 void *userdata) {
+static int request(struct nl_sock *sk, int type, int flags, const void *payload, size_t size, NetlinkHandler handler,
+                   void *userdata) {
         Reception reception = { .handler = handler, .userdata = userdata };
         _cleanup_(put_cb) struct nl_cb *cb = reception_callbacks(&reception);
         int r;
@@ -129,15 +129,25 @@ int netlink_dump(struct nl_sock *sk, int type, const void *payload, size_t size,
         if (!cb)
                 return -ENOMEM;
 
-        r = nl_send_simple(sk, type, NLM_F_DUMP, (void *) payload, size);
+        r = nl_send_simple(sk, type, flags, (void *) payload, size);
         if (r < 0)
                 return netlink_errno(r);
 
-        /* One call receives up to the message that ends the dump. */
+        /* One call receives up to the message that ends the answer. */
         r = netlink_errno(nl_recvmsgs(sk, cb));
         if (r < 0)
                 return r;
         return MIN2(reception.result, 0);
+}
+
+int netlink_dump(struct nl_sock *sk, int type, const void *payload, size_t size, NetlinkHandler handler,
+                 void *userdata) {
+        return request(sk, type, NLM_F_DUMP, payload, size, handler, userdata);
+}
+
+int netlink_request(struct nl_sock *sk, int type, const void *payload, size_t size, NetlinkHandler handler,
+                    void *userdata) {
+        return request(sk, type, 0, payload, size, handler, userdata);
 }
 
 int netlink_receive(struct nl_sock *sk, NetlinkHandler handler, void *userdata) {

@@ -47,6 +47,10 @@ typedef int (*NetlinkHandler)(const struct nlmsghdr *header, size_t size, void *
 int netlink_dump(struct nl_sock *sk, int type, const void *payload, size_t size, NetlinkHandler handler,
                  void *userdata);
 
+/* Sends a request that is answered by one message or an error. */
+int netlink_request(struct nl_sock *sk, int type, const void *payload, size_t size, NetlinkHandler handler,
+                    void *userdata);
+
 /* Receives one datagram from a non-blocking socket that listens to groups, and calls the handler for each message
  * in it that the kernel sent. Returns 1 when something was received, 0 when there is nothing, -ENOBUFS when
  * messages were lost. */

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <assert.h>
+#include <bpf/bpf.h>
+#include <net/if.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "kernel/attach.h"
+#include "kernel/clsact.h"
+#include "kernel/foreign.h"
+#include "kernel/pins.h"
+#include "util/log.h"
+
+/*
+ * Putting chains into effect and undoing it. The kernel blocks for some milliseconds in an exchange, so several go in
+ * parallel, each on its own item; they share the Kernel, which they only read.
+ */
+
+#define WORKERS_MAX  16
+#define WORKER_STACK (256 * 1024) /* bytes */
+
+/* Pins all that an attachment with this program needs to be found again, under names to be taken over by
+ * finish_pins(). The link is pinned anew each time: should its pin be lost, the next change brings it back. */
+static int stage_pins(const Kernel *kernel, const KernelAttachment *attachment, const KernelFused *fused) {
+        const struct {
+                PinKind kind;
+                int fd;
+        } objects[] = {
+                { PIN_COUNTERS, fused->counters_fd },
+                { PIN_PROGRAM, fused->program_fd },
+                { PIN_LINK, attachment->link_fd },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(objects); i++) {
+                _cleanup_free_ char *path = NULL;
+                int r;
+
+                if (objects[i].fd < 0)
+                        continue;
+                r = pins_path(kernel, objects[i].kind, attachment->ifindex, attachment->hook, &path);
+                if (r >= 0)
+                        r = pins_stage(objects[i].fd, path);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* The program comes last but for the link: which of two pinned programs is attached tells an adoption whether a crash
+ * came before or after the exchange. */
+static int finish_pins(const Kernel *kernel, const KernelAttachment *attachment) {
+        static const PinKind order[] = { PIN_COUNTERS, PIN_PROGRAM, PIN_LINK };
+
+        for (size_t i = 0; i < ELEMENTSOF(order); i++) {
+                _cleanup_free_ char *path = NULL;
+                int r;
+
+                r = pins_path(kernel, order[i], attachment->ifindex, attachment->hook, &path);
+                if (r >= 0)
+                        r = pins_finish(path);
+                if (r < 0 && !(r == -ENOENT && order[i] != PIN_PROGRAM))
+                        return r;
+        }
+        return 0;
+}
+
+static int pin_all(const Kernel *kernel, const KernelAttachment *attachment, const KernelFused *fused) {
+        int r;
+
+        r = stage_pins(kernel, attachment, fused);
+        if (r < 0)
+                return r;
+        return finish_pins(kernel, attachment);
+}
+
+static int refused_pin(const Kernel *kernel, ChainCommit *item, int r) {
+        return error_set(&item->error, ERROR_FAILED, "The %s chain of %s can't be pinned in %s: %s.",
+                         hook_to_string(item->hook), item->interface, kernel->bpffs_dir, strerror(-r));
+}
+
+static int commit_new(const Kernel *kernel, ChainCommit *item) {
+        KernelAttachment *attachment;
+        int r;
+
+        r = attachment_create(kernel, item, &attachment);
+        if (r < 0)
+                return r;
+
+        r = pin_all(kernel, attachment, attachment->fused);
+        if (r < 0) {
+                r = refused_pin(kernel, item, r);
+                attachment_take_off(kernel, attachment);
+                item->fused = TAKE_PTR(attachment->fused);
+                kernel_attachment_free(attachment);
+                return r;
+        }
+
+        item->attachment = attachment;
+        item->created = true;
+        return 0;
+}
+
+static int exchange_program(const KernelAttachment *attachment, const KernelFused *old, const KernelFused *new) {
+        LIBBPF_OPTS(bpf_link_update_opts, opts, .flags = BPF_F_REPLACE, .old_prog_fd = old->program_fd);
+
+        if (attachment->kind == ATTACH_KIND_CLSACT)
+                return clsact_replace(attachment->ifindex, attachment->hook, new->program_fd, old->program_id);
+        return bpf_link_update(attachment->link_fd, new->program_fd, &opts);
+}
+
+/* What stands in the way of an exchange: the same checks that chain_check() makes, as a sentence. */
+static int refused_exchange(ChainCommit *item, int r) {
+        const KernelAttachment *attachment = item->attachment;
+        int ifindex, k;
+        uint32_t link_id, id = 0;
+
+        if (attachment->kind == ATTACH_KIND_CLSACT) {
+                k = clsact_query(attachment->ifindex, attachment->hook, &id);
+                ifindex = k < 0 ? 0 : attachment->ifindex;
+        } else
+                k = attachment_read_link(attachment->link_fd, attachment->hook, &ifindex, &link_id, &id);
+
+        if (!attachment_interface_exists(item->ifindex))
+                return attachment_refused_gone(item);
+        if (k == -ENOENT || (k >= 0 && ifindex == 0))
+                return error_set(&item->error, ERROR_FAILED,
+                                 "The %s chain of %s was taken off its hook by somebody else. Detach it, so that it "
+                                 "can be attached anew.",
+                                 hook_to_string(item->hook), item->interface);
+        if (k >= 0 && id != attachment->fused->program_id) {
+                _cleanup_free_ char *who = foreign_describe_program(id);
+
+                return error_set(
+                        &item->error, ERROR_HOOK_BUSY,
+                        "Somebody put %s in the place of the %s chain of %s. Detach the chain, which removes "
+                        "it, and attach the chain anew.",
+                        strna(who), hook_to_string(item->hook), item->interface);
+        }
+        return error_set(&item->error, ERROR_FAILED, "Exchanging the %s chain of %s failed: %s.",
+                         hook_to_string(item->hook), item->interface, strerror(-r));
+}
+
+static int check_mode(ChainCommit *item) {
+        const KernelAttachment *attachment = item->attachment;
+
+        if (attachment->hook != HOOK_XDP || item->mode == ATTACH_MODE_BEST ||
+            attachment->native == (item->mode == ATTACH_MODE_NATIVE))
+                return 0;
+        return error_set(
+                &item->error, ERROR_NOT_SUPPORTED,
+                "The XDP chain of %s runs in %s mode, and the kernel can't take it to %s mode without a gap. "
+                "Detach the chain first, if packets may pass without it for a moment.",
+                item->interface, attachment->native ? "native" : "generic", attach_mode_to_string(item->mode));
+}
+
+static int commit_exchange(const Kernel *kernel, ChainCommit *item) {
+        KernelAttachment *attachment = item->attachment;
+        int r;
+
+        assert(attachment->ifindex == item->ifindex && attachment->hook == item->hook);
+        r = check_mode(item);
+        if (r < 0)
+                return r;
+
+        r = stage_pins(kernel, attachment, item->fused);
+        if (r >= 0) {
+                r = exchange_program(attachment, attachment->fused, item->fused);
+                if (r < 0) {
+                        r = refused_exchange(item, r);
+                        (void) pin_all(kernel, attachment, attachment->fused);
+                        return r;
+                }
+                r = finish_pins(kernel, attachment);
+                if (r < 0 && exchange_program(attachment, item->fused, attachment->fused) < 0)
+                        log_error("The %s chain of %s is exchanged, but neither pinned nor changed back",
+                                  hook_to_string(item->hook), item->interface);
+        }
+        if (r < 0) {
+                (void) pin_all(kernel, attachment, attachment->fused);
+                return refused_pin(kernel, item, r);
+        }
+
+        item->undo = attachment->fused;
+        attachment->fused = TAKE_PTR(item->fused);
+        return 0;
+}
+
+static void commit_one(const Kernel *kernel, ChainCommit *item) {
+        int r;
+
+        item->undo = NULL;
+        item->created = false;
+        r = item->attachment ? commit_exchange(kernel, item) : commit_new(kernel, item);
+        if (r >= 0)
+                attachment_info(item->attachment, &item->info);
+        item->result = MIN2(r, 0);
+}
+
+typedef struct Work {
+        const Kernel *kernel;
+        ChainCommit *items;
+        size_t n_items;
+        atomic_size_t next;
+} Work;
+
+static void *work_run(void *userdata) {
+        Work *work = userdata;
+
+        for (;;) {
+                size_t i = atomic_fetch_add(&work->next, 1);
+
+                if (i >= work->n_items)
+                        return NULL;
+                commit_one(work->kernel, &work->items[i]);
+        }
+}
+
+/* Threads inherit the network namespace of the one that makes them. Where no more can be made, fewer do the work. */
+static void commit_in_parallel(Work *work) {
+        pthread_t threads[WORKERS_MAX];
+        pthread_attr_t attributes;
+        size_t n = 0;
+
+        if (pthread_attr_init(&attributes) != 0) {
+                work_run(work);
+                return;
+        }
+        (void) pthread_attr_setstacksize(&attributes, WORKER_STACK);
+        while (n < MIN2(work->n_items - 1, WORKERS_MAX) &&
+               pthread_create(&threads[n], &attributes, work_run, work) == 0)
+                n++;
+        pthread_attr_destroy(&attributes);
+
+        work_run(work);
+        while (n > 0)
+                pthread_join(threads[--n], NULL);
+}
+
+/* Nothing can be committed: each item gets the reason. */
+static int refuse_all(ChainCommit *items, size_t n_items, int r, const Error *error) {
+        for (size_t i = 0; i < n_items; i++) {
+                items[i].undo = NULL;
+                items[i].created = false;
+                items[i].result = r;
+                if (error_is_set(error))
+                        (void) error_set(&items[i].error, error->code, "%s", error->message);
+        }
+        return r;
+}
+
+int kernel_chain_commit(void *userdata, ChainCommit *items, size_t n_items) {
+        _cleanup_error_ Error error = ERROR_INIT;
+        Kernel *kernel = userdata;
+        Work work = { .kernel = kernel, .items = items, .n_items = n_items };
+        int r;
+
+        if (n_items == 0)
+                return 0;
+        r = pins_prepare(kernel, &error);
+        if (r < 0)
+                return refuse_all(items, n_items, r, &error);
+
+        if (n_items == 1)
+                commit_one(kernel, items);
+        else
+                commit_in_parallel(&work);
+
+        for (size_t i = 0; i < n_items; i++)
+                if (items[i].result < 0)
+                        return items[i].result;
+        return 0;
+}
+
+void kernel_chain_rollback(void *userdata, ChainCommit *item) {
+        const Kernel *kernel = userdata;
+        KernelAttachment *attachment = item->attachment;
+        int r;
+
+        if (item->result < 0 || !attachment)
+                return;
+
+        if (item->created) {
+                attachment_take_off(kernel, attachment);
+                item->fused = TAKE_PTR(attachment->fused);
+                kernel_attachment_free(attachment);
+                item->attachment = NULL;
+                item->created = false;
+                return;
+        }
+        if (!item->undo)
+                return;
+
+        r = exchange_program(attachment, attachment->fused, item->undo);
+        if (r < 0)
+                log_error("The %s chain of %s could not be changed back: %s", hook_to_string(item->hook),
+                          item->interface, strerror(-r));
+        else
+                r = pin_all(kernel, attachment, item->undo);
+        if (r < 0)
+                log_error("The pins of the %s chain of %s could not be changed back: %s", hook_to_string(item->hook),
+                          item->interface, strerror(-r));
+        item->fused = attachment->fused;
+        attachment->fused = TAKE_PTR(item->undo);
+        attachment_info(attachment, &item->info);
+}
+
+void kernel_chain_release(void *userdata, ChainCommit *item) {
+        kernel_fused_free(item->undo);
+        item->undo = NULL;
+}
