@@ -1,0 +1,67 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# The files that others read are well formed in their eyes: the systemd unit, the bus policy, the polkit actions and
+# the interface XML, the man pages. Each case is skipped where its judge is not installed.
+# shellcheck disable=SC2317 # functions are called by check()
+set -euo pipefail
+
+ROOT="${BPFCHAIN_SOURCE:-$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)}"
+BUILD="${BPFCHAIN_BUILD:-$ROOT/build}"
+
+count=0 failed=0 said=''
+# check JUDGE WHAT COMMAND...: a TAP line for a command that succeeds and complains of nothing.
+check() {
+        local judge="$1" what="$2"
+        shift 2
+
+        count=$((count + 1))
+        if ! command -v "$judge" >/dev/null; then
+                echo "ok $count - $what # SKIP $judge is not installed"
+        elif said="$("$@" 2>&1 </dev/null)" && [[ -z $said ]]; then
+                echo "ok $count - $what"
+        else
+                echo "not ok $count - $what"
+                echo "# ${said//$'\n'/$'\n# '}"
+                failed=1
+        fi
+}
+
+# unit FILE: what systemd says of the unit, with commands that exist although nothing is installed.
+unit() {
+        local copy="$TREE/bpfchaind.service"
+
+        sed -E 's#^(Exec[A-Za-z]*=)[^ ]*#\1/bin/true#' "$1" >"$copy"
+        systemd-analyze verify --man=no "$copy"
+}
+
+# The actions that the service asks for are those that are declared.
+actions_declared() {
+        local action
+
+        for action in inspect read-maps write-maps manage-chains configure manage-guard manage-bundles; do
+                grep -q "<action id=\"org.bpfchain1.$action\">" "$ROOT/polkit/org.bpfchain1.policy" ||
+                        echo "org.bpfchain1.$action is not declared"
+        done
+        { grep -rhoE '"org\.bpfchain1\.[a-z]+(-[a-z]+)*"' "$ROOT/service" --include='*.[ch]' || true; } |
+                sort -u | tr -d '"' |
+                while IFS= read -r action; do
+                        grep -q "<action id=\"$action\">" "$ROOT/polkit/org.bpfchain1.policy" ||
+                                echo "$action is asked for, but not declared"
+                done
+}
+
+TREE="$(mktemp -d)"
+trap 'rm -rf "$TREE"' EXIT
+check systemd-analyze 'bpfchaind.service' unit "$BUILD/systemd/bpfchaind.service"
+for file in "$ROOT"/dbus/*.conf "$ROOT"/dbus/*.xml "$ROOT"/polkit/*.policy; do
+        check xmllint "${file#"$ROOT"/} is XML" xmllint --nonet --noout "$file"
+done
+check grep 'polkit actions that are asked for are declared' actions_declared
+for file in "$ROOT"/man/*.[1-8]; do
+        if [[ -e $file ]]; then
+                check mandoc "${file#"$ROOT"/}" mandoc -T lint -W warning "$file"
+        fi
+done
+echo "1..$count"
+exit "$failed"
