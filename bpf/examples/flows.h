@@ -18,7 +18,7 @@ struct flow_key {
 /* Value of `flows`. */
 struct flow_counters {
         __u64 packets;
-        __u64 bytes;      /* from the Ethernet header on */
+        __u64 bytes;      /* from the Ethernet header on, or the IP header where there is none */
         __u64 first_seen; /* ns, CLOCK_MONOTONIC */
         __u64 last_seen;
 };

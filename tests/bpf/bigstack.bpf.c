@@ -5,13 +5,13 @@
 
 SEC("xdp")
 int xdp_bigstack(struct xdp_md *ctx) {
-        volatile __u64 slots[60];
+        volatile __u64 slots[61];
         __u64 sum = 0;
 
         hit();
-        for (int i = 0; i < 60; i++)
+        for (int i = 0; i < 61; i++)
                 slots[i] = i;
-        for (int i = 0; i < 60; i++)
+        for (int i = 0; i < 61; i++)
                 sum += slots[i];
-        return sum == 59 * 60 / 2 ? answer_xdp() : XDP_ABORTED;
+        return sum == 60 * 61 / 2 ? answer_xdp() : XDP_ABORTED;
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * Takes the verifier around 300,000 instructions, since it walks through each turn of a loop: three of these fit into
- * a chain, four are over the kernel's limit of a million. At run time the loop turns only while entry 0 of `effort` is
- * not 0.
+ * a chain, four are over the kernel's limit of a million. At run time the loop turns only while entry 0 of `effort`
+ * is not 0.
  */
 
 #include "test.bpf.h"
