@@ -73,8 +73,8 @@ lint_tidy() {
                 return 0
         fi
         say "clang-tidy"
-        # Only what the build compiles has flags; BPF code is compiled for another machine.
-        tracked 'service/*.c' 'client/*.c' 'tests/*.c' | grep -v '\.bpf\.c$' | while IFS= read -r file; do
+        # Only what the build compiles has flags. Not the tests: the analyzer knows nothing of cmocka's way to end them.
+        tracked 'service/*.c' 'client/*.c' | while IFS= read -r file; do
                 if grep -q "\"file\": \".*$file\"" build/compile_commands.json; then
                         printf '%s\n' "$file"
                 fi
