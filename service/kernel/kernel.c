@@ -7,14 +7,6 @@
 
 #define BPFFS_DIR_DEFAULT "/sys/fs/bpf/bpfchain"
 
-static const char *const tc_attach_table[_TC_ATTACH_MAX] = {
-        [TC_ATTACH_BEST] = "best",
-        [TC_ATTACH_TCX] = "tcx",
-        [TC_ATTACH_CLSACT] = "clsact",
-};
-
-DEFINE_STRING_TABLE(tc_attach, TcAttach, _TC_ATTACH_MAX)
-
 int kernel_new(const char *bpffs_dir, TcAttach tc_attach, Kernel **ret) {
         _cleanup_(kernel_freep) Kernel *kernel = NULL;
         size_t n;

@@ -7,17 +7,6 @@
 
 #include "model/kernel-ops.h"
 
-/* How chains get onto TC hooks. */
-typedef enum TcAttach {
-        TC_ATTACH_BEST, /* tcx, where the kernel refuses it clsact */
-        TC_ATTACH_TCX,
-        TC_ATTACH_CLSACT,
-        _TC_ATTACH_MAX,
-        _TC_ATTACH_INVALID = -EINVAL,
-} TcAttach;
-
-DECLARE_STRING_TABLE(tc_attach, TcAttach)
-
 typedef struct Kernel {
         char *bpffs_dir; /* our folder inside bpffs, absolute, without a slash at the end; may not exist yet */
         TcAttach tc_attach;

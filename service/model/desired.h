@@ -23,6 +23,10 @@ Desired *desired_ref(Desired *desired);
 Desired *desired_unref(Desired *desired);
 DEFINE_CLEANUP(Desired *, desired_unref)
 
+/* Documents that could not be read at all: chains that run because of them are left as they are. Takes `names`. */
+void desired_set_unreadable(Desired *desired, char **names);
+bool desired_is_unreadable(const Desired *desired, const char *document);
+
 /* Documents in order of names. */
 Document *const *desired_documents(const Desired *desired, size_t *ret_n);
 Document *desired_get_document(const Desired *desired, const char *name);

@@ -9,6 +9,8 @@
 #include <json-c/json.h>
 
 #include "model/hook.h"
+#include "model/interface.h"
+#include "model/kernel-ops.h"
 #include "util/error.h"
 
 /* Bounds of one document. Larger ones are refused with LimitExceeded. */
@@ -41,6 +43,12 @@ typedef struct ProgramDef {
         char *description;    /* NULL or text */
         json_object *globals; /* NULL or an object */
         json_object *maps;    /* NULL or an object of arrays of entries */
+
+        /* The object as it was when it was first asked for: see objects_resolve(). A document keeps what it
+         * found, so that going back to an earlier generation brings back its very objects; reading the file again
+         * makes a new document, which looks anew. */
+        char *object_path;
+        char *digest;
 } ProgramDef;
 
 typedef struct SlotDef {

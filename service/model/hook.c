@@ -26,6 +26,14 @@ static const char *const attach_kind_table[_ATTACH_KIND_MAX] = {
 
 DEFINE_STRING_TABLE(attach_kind, AttachKind, _ATTACH_KIND_MAX)
 
+static const char *const tc_attach_table[_TC_ATTACH_MAX] = {
+        [TC_ATTACH_AUTO] = "auto",
+        [TC_ATTACH_TCX] = "tcx",
+        [TC_ATTACH_CLSACT] = "clsact",
+};
+
+DEFINE_STRING_TABLE(tc_attach, TcAttach, _TC_ATTACH_MAX)
+
 static const char *const slot_form_table[_SLOT_FORM_MAX] = {
         [SLOT_FORM_NONE] = "none",
         [SLOT_FORM_INLINED] = "inlined",

@@ -49,6 +49,17 @@ typedef enum AttachKind {
 
 DECLARE_STRING_TABLE(attach_kind, AttachKind)
 
+/* What TC chains are attached with: auto takes tcx, and clsact where the kernel has none (before 6.6). */
+typedef enum TcAttach {
+        TC_ATTACH_AUTO,
+        TC_ATTACH_TCX,
+        TC_ATTACH_CLSACT,
+        _TC_ATTACH_MAX,
+        _TC_ATTACH_INVALID = -EINVAL,
+} TcAttach;
+
+DECLARE_STRING_TABLE(tc_attach, TcAttach)
+
 /* How a member got into the fused program. */
 typedef enum SlotForm {
         SLOT_FORM_NONE,

@@ -12,18 +12,9 @@
 
 #include "model/desired.h"
 #include "model/observer.h"
+#include "model/paths.h"
+#include "model/store.h"
 #include "util/table.h"
-
-typedef struct Paths {
-        char *etc;   /* /etc/bpfchain */
-        char *run;   /* /run/bpfchain */
-        char *lib;   /* /usr/lib/bpfchain */
-        char *state; /* /var/lib/bpfchain */
-} Paths;
-
-/* With root NULL or "", the paths of the system; else below root. */
-int paths_init(Paths *paths, const char *root);
-void paths_done(Paths *paths);
 
 struct Interface {
         char *name;
@@ -51,18 +42,6 @@ typedef struct Pending {
 } Pending;
 
 typedef struct Manager Manager;
-
-/* The documents as ListDocuments shows them. */
-typedef enum DocumentState {
-        DOCUMENT_STATE_ACTIVE,
-        DOCUMENT_STATE_OVERRIDDEN, /* another layer has the same name */
-        DOCUMENT_STATE_MASKED,     /* empty, or a link to /dev/null */
-        DOCUMENT_STATE_FAILED,     /* see Problems */
-        _DOCUMENT_STATE_MAX,
-        _DOCUMENT_STATE_INVALID = -EINVAL,
-} DocumentState;
-
-DECLARE_STRING_TABLE(document_state, DocumentState)
 
 typedef struct ChangeOptions {
         bool runtime; /* until reboot */

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "model/chain.h"
+#include "util/strv.h"
+
+static const char *const chain_state_table[_CHAIN_STATE_MAX] = {
+        [CHAIN_STATE_ACTIVE] = "active",     [CHAIN_STATE_WAITING] = "waiting", [CHAIN_STATE_DEGRADED] = "degraded",
+        [CHAIN_STATE_CONFLICT] = "conflict", [CHAIN_STATE_FAILED] = "failed",   [CHAIN_STATE_DETACHED] = "detached",
+};
+
+DEFINE_STRING_TABLE(chain_state, ChainState, _CHAIN_STATE_MAX)
+
+char *chain_key(const char *interface, Hook hook) {
+        char *key;
+
+        return asprintf(&key, "%s/%s", interface, hook_to_string(hook)) < 0 ? NULL : key;
+}
+
+Chain *chain_new(const char *interface, Hook hook) {
+        _cleanup_(chain_freep) Chain *chain = calloc(1, sizeof(Chain));
+
+        if (!chain)
+                return NULL;
+        chain->hook = hook;
+        chain->key = chain_key(interface, hook);
+        chain->interface = strdup(interface);
+        if (!chain->key || !chain->interface)
+                return NULL;
+        return TAKE_PTR(chain);
+}
+
+void slots_free(Slot *slots, size_t n_slots) {
+        for (size_t i = 0; i < n_slots; i++)
+                free(slots[i].program);
+        free(slots);
+}
+
+void chain_free(Chain *chain) {
+        if (!chain)
+                return;
+        for (size_t i = 0; i < CHAIN_SEATS_MAX; i++)
+                free(chain->seats[i].program);
+        slots_free(chain->slots, chain->n_slots);
+        strv_free(chain->documents);
+        free(chain->key);
+        free(chain->interface);
+        free(chain->reason);
+        free(chain->signature);
+        free(chain);
+}
+
+int chain_find_slot(const Chain *chain, const char *program) {
+        for (size_t i = 0; i < chain->n_slots; i++)
+                if (streq(chain->slots[i].program, program))
+                        return (int) i;
+        return -ENOENT;
+}
+
+void chain_slot_counters(const Chain *chain, size_t slot, uint64_t rows[CHAIN_SEATS_MAX][VERDICT_BUCKETS],
+                         SlotCounters *ret) {
+        const Slot *s = &chain->slots[slot];
+        bool last = slot + 1 == chain->n_slots;
+
+        *ret = (SlotCounters){};
+        for (unsigned i = 0; i < verdict_buckets(chain->hook); i++) {
+                uint64_t base = chain->seats[s->seat].base[i];
+                uint64_t n = rows[s->seat][i] >= base ? rows[s->seat][i] - base : 0;
+
+                ret->verdicts[i] = n;
+                ret->packets += n;
+                if (last || !(s->proceed_on & (UINT32_C(1) << i)))
+                        ret->ended += n;
+        }
+}
+
+const char *chain_mode_in_effect(const Chain *chain) {
+        switch (chain->attachment ? chain->info.kind : ATTACH_KIND_NONE) {
+        case ATTACH_KIND_NONE: return "";
+        case ATTACH_KIND_XDP_LINK: return chain->info.native ? "native" : "generic";
+        case ATTACH_KIND_TCX_LINK: return "tcx";
+        case ATTACH_KIND_CLSACT: return "clsact";
+        case _ATTACH_KIND_MAX:
+        case _ATTACH_KIND_INVALID: break;
+        }
+        return "";
+}

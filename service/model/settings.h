@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Settings of the service, from bpfchain.json in /etc/bpfchain, else /run/bpfchain, else /usr/lib/bpfchain. They are
+ * read at start. service/schema/bpfchain-settings.schema.json is their JSON Schema.
+ */
+
+#include "model/paths.h"
+
+typedef struct Settings {
+        TcAttach tc_attach;
+        int log_level;                   /* syslog level, -1: not set */
+        uint32_t netlink_receive_buffer; /* bytes, 0: not set */
+} Settings;
+
+#define SETTINGS_INIT ((Settings){ .log_level = -1 })
+
+/* 0: read, or there is no file. On failure *ret is untouched and the error says where and why. */
+int settings_load(const Paths *paths, Settings *ret, Error *error);
