@@ -4,6 +4,7 @@
 #include <netlink/attr.h>
 
 #include "kernel/link-message.h"
+#include "util/json-text.h"
 
 /* Where libnl's policy has a minimum it refuses anything shorter; a longer one is a newer kernel's business. */
 static const struct nla_policy link_policy[IFLA_MAX + 1] = {
@@ -20,21 +21,6 @@ static const struct nla_policy xdp_policy[IFLA_XDP_MAX + 1] = {
         [IFLA_XDP_HW_PROG_ID] = { .type = NLA_U32 },
 };
 
-/* Length in bytes of the UTF-8 sequence (RFC 3629) that s begins with, 0 where it is none. s ends with a NUL, which
- * is no continuation byte, so that nothing behind it is read. */
-static size_t utf8_sequence(const unsigned char *s) {
-        size_t n = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : s[0] < 0xf5 ? 4 : 0;
-
-        for (size_t i = 1; i < n; i++)
-                if ((s[i] & 0xc0) != 0x80)
-                        return 0;
-        if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xf0 && s[1] < 0x90) || /* longer than needed */
-            (s[0] == 0xed && s[1] > 0x9f) ||                                  /* surrogates */
-            (s[0] == 0xf4 && s[1] > 0x8f))                                    /* above U+10FFFF */
-                return 0;
-        return n;
-}
-
 /* A string attribute as the kernel sends it: not empty, ended by a NUL within its length, and shorter than `size`
  * with that NUL. Names end up in bus messages, file names and on terminals, so control characters and what is no
  * UTF-8 are refused, although the kernel takes them. Returns NULL for anything else. */
@@ -46,8 +32,10 @@ static const char *attribute_string(const struct nlattr *attribute, size_t size)
         if (n == 0 || n == length || n >= size)
                 return NULL;
         for (size_t i = 0, step; i < n; i += step) {
-                step = utf8_sequence((const unsigned char *) s + i);
-                if (step == 0 || (unsigned char) s[i] < ' ' || s[i] == 0x7f)
+                uint32_t code;
+
+                step = utf8_decode(s, n, i, &code);
+                if (step == 0 || code < ' ' || code == 0x7f)
                         return NULL;
         }
         return s;

@@ -7,6 +7,9 @@
  * Events come on one socket, dumps are asked on another, and one parser serves both. When events were lost
  * (overrun) or a dump was inconsistent, all interfaces are marked, dumped again, and those that stayed marked are
  * gone. There is no event loop in here: the caller waits until links_fd() is readable and calls links_process().
+ *
+ * The kernel sends no event for some changes: alternative names of an interface that is down, and the peer of a veth
+ * (record.lower) that was just made or moved away. They show in the next event of the interface or the next dump.
  */
 
 #include "model/interface.h"
