@@ -48,7 +48,8 @@ int json_parse(const char *text, size_t size, json_object **ret, JsonPosition *r
         tokener = json_tokener_new_ex(JSON_DEPTH_MAX + 2);
         if (!tokener)
                 return -ENOMEM;
-        json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+        /* Not JSON_TOKENER_STRICT: in json-c 0.18 it takes every byte above 0x7f for a control character. */
+        json_tokener_set_flags(tokener, JSON_TOKENER_VALIDATE_UTF8);
         r = build_tree(tokener, text, size, ret);
         if (r < 0) {
                 /* The scanner is the stricter one, so json-c is out of memory or has a limit that it does not
