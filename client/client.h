@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * What every verb gets: the options of the command line, where to write, and the connection to the service, which
+ * is opened when a verb first asks for it.
+ *
+ * A function that returns an "exit status" has told the user already what went wrong (on stderr) when it is not
+ * EXIT_DONE; the caller passes it on. Other functions return 0 or a negative errno.
+ */
+
+#include <json-c/json.h>
+#include <systemd/sd-bus.h>
+
+#include "client/output.h"
+#include "util/macros.h"
+
+/* The exit statuses are part of the interface, see bpfchain(1). */
+enum {
+        EXIT_DONE = 0,
+        EXIT_FAILED = 1,
+        EXIT_USAGE = 2,
+        EXIT_REFUSED = 3,     /* by policy */
+        EXIT_NOT_RUNNING = 4, /* or not to be reached */
+};
+
+typedef struct Options {
+        JsonMode json;
+        bool legend;
+        bool pager;
+        bool runtime;
+        bool dry_run;
+        bool all;
+        bool create_only;  /* map set */
+        bool replace_only; /* map set */
+        uint64_t confirm;  /* microseconds, 0: none asked for */
+        uint64_t expected; /* generation, 0: any */
+        const char *name;
+        const char *address; /* D-Bus address, or NULL */
+        const char *private; /* path of the private socket, or NULL */
+} Options;
+
+typedef struct Agent Agent;
+
+typedef struct Client {
+        Options options;
+        Output output;
+        sd_bus *bus;
+        bool direct; /* on the private socket: no bus between us and the service */
+        Agent *agent;
+} Client;
+
+/* Says on stderr what went wrong, with a newline, and hands the status back: `return fail(EXIT_USAGE, "…")`. */
+int fail(int status, const char *format, ...) _printf_(2, 3);
+
+/* The exit status for a fault of our own, most often lack of memory. */
+int fail_errno(int r, const char *what);
