@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <assert.h>
+
+#include "kernel/fuse-btf.h"
+
+/* The kernel takes names of functions up to KSYM_NAME_LEN (128 before 6.1). */
+#define FUNCTION_NAME_MAX 127
+
+typedef struct Types {
+        const FuseInput *input;
+        FuseOutput *output;
+        int int_id;
+        int entry_proto_id; /* int (struct xdp_md *ctx) */
+        int plain_proto_id; /* int (void), for functions of which nothing is known */
+        int file_name;      /* offset of the string that lines of our own give as their file */
+        size_t room_func_info;
+        size_t room_line_info;
+} Types;
+
+static void add_function(Types *types, size_t insn, int type_id) {
+        FuseOutput *output = types->output;
+
+        assert(output->n_func_info < types->room_func_info);
+        output->func_info[output->n_func_info++] = (struct bpf_func_info){
+                .insn_off = (uint32_t) insn,
+                .type_id = (uint32_t) type_id,
+        };
+}
+
+static void add_line(Types *types, size_t insn, int file_name, int text, uint32_t line_col) {
+        FuseOutput *output = types->output;
+
+        assert(output->n_line_info < types->room_line_info);
+        output->line_info[output->n_line_info++] = (struct bpf_line_info){
+                .insn_off = (uint32_t) insn,
+                .file_name_off = (uint32_t) file_name,
+                .line_off = (uint32_t) text,
+                .line_col = line_col,
+        };
+}
+
+static int add_own_line(Types *types, size_t insn, const char *text) {
+        int offset = btf__add_str(types->output->btf, text);
+
+        if (offset < 0)
+                return offset;
+        add_line(types, insn, types->file_name, offset, 0);
+        return 0;
+}
+
+/* Makes an identifier that BTF takes (btf_name_valid_identifier() of the kernel) out of any name. */
+static void sanitize_name(const char *name, const char *suffix, char ret[static FUNCTION_NAME_MAX + 1]) {
+        size_t n = 0;
+
+        snprintf(ret, FUNCTION_NAME_MAX + 1, "%s%.*s%s", *name >= '0' && *name <= '9' ? "_" : "",
+                 (int) (FUNCTION_NAME_MAX - 1 - strlen(suffix)), name, suffix);
+        for (; ret[n]; n++) {
+                char c = ret[n];
+
+                if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')))
+                        ret[n] = '_';
+        }
+        if (n == 0)
+                strcpy(ret, "_");
+}
+
+/* A function of our own declaration at an instruction, with one line. */
+static int declare_function(Types *types, size_t insn, const char *name, enum btf_func_linkage linkage, int proto) {
+        int id = btf__add_func(types->output->btf, name, linkage, proto);
+
+        if (id < 0)
+                return id;
+        add_function(types, insn, id);
+        return 0;
+}
+
+/* The types that the declarations are made of. A context is known to the verifier by the name of its struct; what
+ * is in it does not matter. */
+static int declare_types(Types *types) {
+        struct btf *btf = types->output->btf;
+        int context, pointer, r;
+
+        types->int_id = btf__add_int(btf, "int", 4, BTF_INT_SIGNED);
+        context = btf__add_struct(btf, hook_is_tc(types->input->hook) ? "__sk_buff" : "xdp_md", 0);
+        pointer = btf__add_ptr(btf, context);
+        types->entry_proto_id = btf__add_func_proto(btf, types->int_id);
+        r = btf__add_func_param(btf, "ctx", pointer);
+        types->plain_proto_id = btf__add_func_proto(btf, types->int_id);
+        types->file_name = btf__add_str(btf, "bpfchain");
+
+        return types->int_id < 0 || context < 0 || pointer < 0 || types->entry_proto_id < 0 || r < 0 ||
+                               types->plain_proto_id < 0 || types->file_name < 0
+                       ? -ENOMEM
+                       : 0;
+}
+
+static int declare_root(Types *types, const FuseLayout *layout) {
+        const FuseInput *input = types->input;
+        int r;
+
+        r = declare_function(types, 0, "bpfchain_root", BTF_FUNC_STATIC, types->entry_proto_id);
+        if (r >= 0)
+                r = add_own_line(types, 0, "root: counters of this CPU");
+        for (size_t i = 0; i < input->n_members && r >= 0; i++) {
+                char text[128];
+
+                snprintf(text, sizeof(text), "slot %zu: %.64s", i + 1, input->members[i].name);
+                r = add_own_line(types, layout->slot_starts[i], text);
+        }
+        if (r >= 0)
+                r = declare_function(types, layout->counters, "bpfchain_counters", BTF_FUNC_STATIC,
+                                     types->plain_proto_id);
+        if (r >= 0)
+                r = add_own_line(types, layout->counters, "counters");
+        return r;
+}
+
+static enum btf_func_linkage entry_linkage(const FuseMember *m) {
+        return m->form == SLOT_FORM_STATIC ? BTF_FUNC_STATIC : BTF_FUNC_GLOBAL;
+}
+
+/* Function information of a member: its entry is declared by us, its subprograms are what their author made
+ * them, or static functions of which nothing is known. `shift` is what its type ids grow by. */
+static int add_member_functions(Types *types, const FuseMember *m, size_t start, int shift) {
+        const Member *member = m->member;
+        char name[FUNCTION_NAME_MAX + 1];
+        int r;
+
+        sanitize_name(member->function, "", name);
+        r = declare_function(types, start, name, entry_linkage(m), types->entry_proto_id);
+
+        for (size_t i = 1; i < member->n_subprograms && r >= 0; i++) {
+                size_t insn = start + member->subprograms[i];
+
+                if (member->btf && member->n_func_info == member->n_subprograms) {
+                        add_function(types, insn, (int) member->func_info[i].type_id + shift);
+                } else {
+                        char suffix[24];
+
+                        snprintf(suffix, sizeof(suffix), "_%zu", i);
+                        sanitize_name(member->function, suffix, name);
+                        r = declare_function(types, insn, name, BTF_FUNC_STATIC, types->plain_proto_id);
+                }
+        }
+        return r;
+}
+
+static int copy_string(Types *types, const Member *member, uint32_t offset) {
+        const char *s = btf__str_by_offset(member->btf, offset);
+
+        return s ? btf__add_str(types->output->btf, s) : -EINVAL;
+}
+
+/* Lines of a member, or one line for each of its functions where it has none. The kernel refuses a function whose
+ * first instruction has no line. */
+static int add_member_lines(Types *types, const FuseMember *m, size_t start) {
+        const Member *member = m->member;
+        uint32_t old_file = UINT32_MAX;
+        int file = 0;
+
+        if (!member->btf || member->n_line_info == 0) {
+                char text[256];
+
+                for (size_t i = 0; i < member->n_subprograms; i++) {
+                        int r;
+
+                        snprintf(text, sizeof(text), "%.64s: %.128s (no line information)", m->name,
+                                 member->function);
+                        r = add_own_line(types, start + member->subprograms[i], text);
+                        if (r < 0)
+                                return r;
+                }
+                return 0;
+        }
+
+        for (size_t i = 0; i < member->n_line_info; i++) {
+                const struct bpf_line_info *line = &member->line_info[i];
+                int text = copy_string(types, member, line->line_off);
+
+                if (text < 0)
+                        return text;
+                if (line->file_name_off != old_file) {
+                        file = copy_string(types, member, line->file_name_off);
+                        if (file < 0)
+                                return file;
+                        old_file = line->file_name_off;
+                }
+                add_line(types, start + line->insn_off, file, text, line->line_col);
+        }
+        return 0;
+}
+
+static int add_member(Types *types, const FuseMember *m, size_t start) {
+        int shift = 0, r;
+
+        if (m->member->btf && btf__type_cnt(m->member->btf) > 1) {
+                r = btf__add_btf(types->output->btf, m->member->btf);
+                if (r < 0)
+                        return r;
+                shift = r - 1;
+        }
+        r = add_member_functions(types, m, start, shift);
+        if (r >= 0)
+                r = add_member_lines(types, m, start);
+        return r;
+}
+
+int fuse_btf_build(const FuseInput *input, const FuseLayout *layout, FuseOutput *output) {
+        Types types = { .input = input, .output = output };
+        int r;
+
+        types.room_func_info = 2;
+        types.room_line_info = 2 + input->n_members;
+        for (size_t i = 0; i < input->n_members; i++) {
+                const Member *member = input->members[i].member;
+
+                types.room_func_info += member->n_subprograms;
+                types.room_line_info += MAX2(member->n_subprograms, member->n_line_info);
+        }
+
+        output->btf = btf__new_empty();
+        output->func_info = calloc(types.room_func_info, sizeof(struct bpf_func_info));
+        output->line_info = calloc(types.room_line_info, sizeof(struct bpf_line_info));
+        if (!output->btf || !output->func_info || !output->line_info)
+                return -ENOMEM;
+
+        r = declare_types(&types);
+        if (r >= 0)
+                r = declare_root(&types, layout);
+        for (size_t i = 0; i < input->n_members && r >= 0; i++)
+                r = add_member(&types, &input->members[i], output->spans[i].start);
+        return r;
+}

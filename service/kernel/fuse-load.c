@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <bpf/bpf.h>
+
+#include "kernel/fuse-load.h"
+#include "util/clock.h"
+
+static bool all_members_take_frags(const FuseInput *input) {
+        for (size_t i = 0; i < input->n_members; i++)
+                if (!input->members[i].member->frags)
+                        return false;
+        return !hook_is_tc(input->hook);
+}
+
+static int load_btf(const FuseOutput *output) {
+        const void *data;
+        uint32_t size;
+        int fd;
+
+        data = btf__raw_data(output->btf, &size);
+        if (!data)
+                return -ENOMEM;
+        fd = bpf_btf_load(data, size, NULL);
+        return fd < 0 ? -errno : fd;
+}
+
+/* One BPF_PROG_LOAD. TC programs have no attach type: such go on tcx and on clsact, and prog_arrays take only
+ * programs of the same attach type as the first one in them. */
+static int load_program(const FuseInput *input, const FuseOutput *output, int btf_fd, const char *name,
+                        unsigned log_level, char *log, size_t log_size) {
+        LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = hook_is_tc(input->hook) ? 0 : BPF_XDP,
+                    .prog_flags = all_members_take_frags(input) ? BPF_F_XDP_HAS_FRAGS : 0,
+                    .prog_btf_fd = (uint32_t) btf_fd, .func_info = output->func_info,
+                    .func_info_cnt = (uint32_t) output->n_func_info,
+                    .func_info_rec_size = sizeof(struct bpf_func_info), .line_info = output->line_info,
+                    .line_info_cnt = (uint32_t) output->n_line_info,
+                    .line_info_rec_size = sizeof(struct bpf_line_info), .fd_array = output->fd_array,
+                    .log_level = log_level, .log_buf = log, .log_size = (uint32_t) log_size);
+        int fd;
+
+        log[0] = '\0';
+        fd = bpf_prog_load(hook_is_tc(input->hook) ? BPF_PROG_TYPE_SCHED_CLS : BPF_PROG_TYPE_XDP, name, "GPL",
+                           output->insns, output->n_insns, &opts);
+        return fd < 0 ? -errno : fd;
+}
+
+/* The member that the verifier was in when it stopped, or -ENOENT. */
+static ssize_t find_culprit(const FuseInput *input, const FuseOutput *output, const char *log) {
+        int64_t insn = verifier_log_instruction(log);
+
+        for (size_t i = 0; insn >= 0 && i < input->n_members; i++)
+                if ((size_t) insn >= output->spans[i].start && (size_t) insn < output->spans[i].end)
+                        return (ssize_t) i;
+        return -ENOENT;
+}
+
+/* The member whose program the verifier finds most work in, by what it said of each alone. */
+static const FuseMember *find_largest(const FuseInput *input, uint32_t *ret_sum) {
+        const FuseMember *largest = &input->members[0];
+
+        *ret_sum = 0;
+        for (size_t i = 0; i < input->n_members; i++) {
+                const FuseMember *m = &input->members[i];
+
+                *ret_sum += m->verified_insns;
+                if (m->verified_insns > largest->verified_insns)
+                        largest = m;
+        }
+        return largest;
+}
+
+static int refuse_deep(const FuseInput *input, ssize_t culprit, const char *summary, Error *error) {
+        const FuseMember *deepest = &input->members[0];
+
+        for (size_t i = 0; i < input->n_members; i++)
+                if (input->members[i].stack_depth > deepest->stack_depth)
+                        deepest = &input->members[i];
+        if (culprit >= 0)
+                deepest = &input->members[culprit];
+        return error_set(
+                error, ERROR_LIMIT_EXCEEDED,
+                "Program %s goes too deep to be called from a chain: its deepest function takes %u of the 512 "
+                "bytes of stack, or its calls nest as far as the kernel allows (%s).",
+                deepest->name, deepest->stack_depth, summary);
+}
+
+/* Says what is wrong with a chain whose members do well by themselves. */
+static int refuse(const FuseInput *input, const FuseOutput *output, const char *log, int r, Error *error) {
+        _cleanup_free_ char *summary = verifier_log_summary(log);
+        ssize_t culprit = find_culprit(input, output, log);
+
+        if (verifier_log_too_complex(log)) {
+                uint32_t sum;
+                const FuseMember *largest = find_largest(input, &sum);
+
+                r = error_set(
+                        error, ERROR_LIMIT_EXCEEDED,
+                        "This chain is too complex: the verifier gave up after %u instructions. Its programs took %u "
+                        "by themselves, %s most of them: %u. Take programs out of the chain.",
+                        FUSE_INSNS_MAX, sum, largest->name, largest->verified_insns);
+        } else if (verifier_log_too_deep(log)) {
+                r = refuse_deep(input, culprit, strna(summary), error);
+        } else if (*log) {
+                r = error_set(error, ERROR_VERIFIER_REJECTED,
+                              "The verifier refuses this chain%s%s, although its programs do well by themselves: %s.",
+                              culprit >= 0 ? " because of program " : "",
+                              culprit >= 0 ? input->members[culprit].name : "", strna(summary));
+        } else if (r == -EINVAL) {
+                /* the kernel does not say why; of what can be, only prog_arrays depend on the chain */
+                r = error_set(
+                        error, ERROR_INCOMPATIBLE,
+                        "The kernel refuses this chain without saying why. If a program in it makes tail calls, its "
+                        "prog_array may have programs that differ from the chain (XDP packets of several buffers "
+                        "go through a chain only if all programs in it take them).");
+        } else if (r == -EPERM) {
+                r = error_set(
+                        error, ERROR_NOT_SUPPORTED,
+                        "The kernel does not let this service load the chain (%s). It may lack capabilities, or a "
+                        "security module may forbid it.",
+                        strerror(-r));
+        } else if (r != -ENOMEM) {
+                r = error_set(error, ERROR_FAILED, "The kernel refuses to load this chain: %s.", strerror(-r));
+        }
+
+        if (*log && !error->log)
+                error->log = verifier_log_copy(log);
+        return r;
+}
+
+/* Builds and loads once. -EAGAIN: a member was made static, try again. */
+static int try_load(const FuseInput *input, FuseMember *members, const char *name, FuseLoad *load, Error *error) {
+        _cleanup_(fuse_output_done) FuseOutput output = {};
+        _cleanup_close_ int btf_fd = -EBADF, fd = -EBADF;
+        _cleanup_free_ char *log = NULL, *full_log = NULL;
+        uint64_t started = usec_now(CLOCK_MONOTONIC), built;
+        ssize_t culprit;
+        int r;
+
+        log = malloc(VERIFIER_LOG_STATS_ROOM);
+        if (!log)
+                return -ENOMEM;
+        r = fuse_build(input, &output);
+        if (r < 0)
+                return r;
+        built = usec_now(CLOCK_MONOTONIC);
+        load->build_usec += built - started;
+
+        btf_fd = load_btf(&output);
+        if (btf_fd < 0)
+                return error_set(error, ERROR_FAILED, "The kernel refuses the types of this chain: %s.",
+                                 strerror(-btf_fd));
+        fd = load_program(input, &output, btf_fd, name, VERIFIER_LOG_STATS, log, VERIFIER_LOG_STATS_ROOM);
+        load->load_usec += usec_now(CLOCK_MONOTONIC) - built;
+        if (fd >= 0) {
+                verifier_log_stats(log, &load->stats);
+                load->n_insns = output.n_insns;
+                load->program_fd = TAKE_FD(fd);
+                return 0;
+        }
+
+        /* once more, for a log that tells where */
+        full_log = malloc(VERIFIER_LOG_ROOM);
+        if (!full_log)
+                return -ENOMEM;
+        r = load_program(input, &output, btf_fd, name, VERIFIER_LOG_STATS | VERIFIER_LOG_FULL, full_log,
+                         VERIFIER_LOG_ROOM);
+        if (r >= 0) {
+                close(r);
+                return error_set(error, ERROR_FAILED, "The kernel is of two minds about this chain. Try again.");
+        }
+
+        culprit = find_culprit(input, &output, full_log);
+        if (culprit >= 0 && members[culprit].form == SLOT_FORM_GLOBAL && !verifier_log_too_complex(full_log) &&
+            !verifier_log_too_deep(full_log)) {
+                members[culprit].form = SLOT_FORM_STATIC;
+                return -EAGAIN;
+        }
+        return refuse(input, &output, full_log, r, error);
+}
+
+int fuse_load(const FuseInput *input, FuseMember *members, const char *name, FuseLoad *ret, Error *error) {
+        FuseLoad load = { .program_fd = -EBADF };
+        int r;
+
+        /* each further attempt has one more static member */
+        do
+                r = try_load(input, members, name, &load, error);
+        while (r == -EAGAIN && !error_is_set(error));
+        if (r < 0)
+                return r;
+        *ret = load;
+        return 0;
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Builds one program out of the members of a chain. Pure: instructions and types in, instructions and types out;
+ * descriptors are only numbers here, nothing is asked of the kernel.
+ *
+ * The called form:
+ *
+ *   root              context in r6, counters of this CPU in r7, no stack of its own
+ *     call counters
+ *     call member 0   count the verdict; end with it, or go on where the member's proceed-on set has it
+ *     call member 1
+ *     …
+ *   counters          looks up the chain's counters; has the key on its own stack
+ *   member 0          the author's program as it was captured, with its subprograms
+ *   member 1
+ *   …
+ *
+ * A root without stack matters: the kernel allows 512 bytes for all frames of a path of calls together, and a
+ * member may use all of them by itself.
+ *
+ * Each member is one function to the verifier, either global, verified once and by itself as it was when it was
+ * loaded alone, or static, verified as a part of the root. What it is called with we declare ourselves (a pointer
+ * to the context of the hook), whatever its author called the type.
+ */
+
+#include "kernel/member.h"
+#include "model/kernel-ops.h"
+
+typedef struct FuseMember {
+        const char *name; /* the administrator's, for line information and messages */
+        const Member *member;
+        const int *map_fds; /* by index of map */
+        const uint32_t *map_ids;
+        size_t n_maps;
+        uint32_t proceed_on;
+        unsigned seat;
+        SlotForm form;           /* SLOT_FORM_GLOBAL or SLOT_FORM_STATIC */
+        uint32_t verified_insns; /* what the verifier said of it alone, for messages; 0 where it did not */
+        uint32_t stack_depth;
+} FuseMember;
+
+typedef struct FuseInput {
+        Hook hook;
+        int counters_fd;
+        const FuseMember *members;
+        size_t n_members;
+} FuseInput;
+
+/* The instructions of one member in the whole, end exclusive. */
+typedef struct FuseSpan {
+        size_t start;
+        size_t end;
+} FuseSpan;
+
+typedef struct FuseOutput {
+        struct bpf_insn *insns;
+        size_t n_insns;
+        struct btf *btf; /* not in the kernel yet */
+        struct bpf_func_info *func_info;
+        size_t n_func_info;
+        struct bpf_line_info *line_info;
+        size_t n_line_info;
+        int *fd_array; /* for calls of functions of kernel modules; borrowed descriptors */
+        size_t n_fd_array;
+        FuseSpan spans[CHAIN_SLOTS_MAX];
+} FuseOutput;
+
+void fuse_output_done(FuseOutput *output);
+
+/* Limits of the kernel that a chain may run into, checked before anything is built. include/linux/bpf.h,
+ * include/linux/bpf_verifier.h and kernel/bpf/verifier.c say where they come from. */
+#define FUSE_MAPS_MAX        64      /* MAX_USED_MAPS, the chain's counters included */
+#define FUSE_SUBPROGRAMS_MAX 256     /* BPF_MAX_SUBPROGS, root and counters included */
+#define FUSE_TAIL_CALLS_MAX  33      /* MAX_TAIL_CALL_CNT, per packet; the next one is silently skipped */
+#define FUSE_MODULES_MAX     255     /* MAX_KFUNC_BTFS less the kernel's own */
+#define FUSE_INSNS_MAX       1000000 /* BPF_COMPLEXITY_LIMIT_INSNS */
+
+/* Errors: LimitExceeded with figure and limit, Incompatible, NotSupported. */
+int fuse_check(const FuseInput *input, Error *error);
+
+/* Builds. The input must have passed fuse_check(). */
+int fuse_build(const FuseInput *input, FuseOutput *ret);

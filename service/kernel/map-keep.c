@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <bpf/bpf.h>
+
+#include "kernel/map-info.h"
+#include "kernel/map-keep.h"
+
+/* Flags that only say how user space may use a descriptor, and those that libbpf or the kernel add on their own. */
+#define FLAGS_IGNORED (BPF_F_RDONLY | BPF_F_WRONLY)
+
+static uint32_t flags_to_compare(uint32_t type, bool internal, uint32_t flags) {
+        flags &= ~(uint32_t) FLAGS_IGNORED;
+        if (internal)
+                flags &= ~(uint32_t) BPF_F_MMAPABLE;
+        if (type == BPF_MAP_TYPE_DEVMAP || type == BPF_MAP_TYPE_DEVMAP_HASH)
+                flags &= ~(uint32_t) BPF_F_RDONLY_PROG;
+        return flags;
+}
+
+/* What libbpf will make of max_entries when it makes the map. */
+static uint32_t entries_to_compare(const struct bpf_map *map) {
+        uint32_t n = bpf_map__max_entries(map), size;
+        int cpus;
+
+        switch (bpf_map__type(map)) {
+        case BPF_MAP_TYPE_PERF_EVENT_ARRAY:
+                cpus = libbpf_num_possible_cpus();
+                return n == 0 && cpus > 0 ? (uint32_t) cpus : n;
+        case BPF_MAP_TYPE_RINGBUF:
+        case BPF_MAP_TYPE_USER_RINGBUF:
+                for (size = (uint32_t) sysconf(_SC_PAGESIZE); size < n && size <= UINT32_MAX / 2;)
+                        size *= 2;
+                return size;
+        default: return n;
+        }
+}
+
+static bool definition_agrees(const struct bpf_map *map, const MapInfo *old) {
+        bool internal = bpf_map__is_internal(map);
+
+        return old->internal == internal && old->type_number == (uint32_t) bpf_map__type(map) &&
+               old->key_size == bpf_map__key_size(map) && old->value_size == bpf_map__value_size(map) &&
+               old->max_entries == entries_to_compare(map) &&
+               flags_to_compare(old->type_number, internal, old->flags) ==
+                       flags_to_compare(old->type_number, internal, bpf_map__map_flags(map));
+}
+
+static bool may_keep(const Object *object, const struct bpf_map *map, const MapInfo *old, bool same_object) {
+        const char *name = object_map_name(map);
+
+        if (!definition_agrees(map, old) || object_fills_prog_array(object, map))
+                return false;
+        if (bpf_map__is_internal(map))
+                return same_object && (startswith(name, ".data") || startswith(name, ".bss"));
+        return same_object || !map_type_holds_maps(old->type_number);
+}
+
+int map_keep(Object *object, const ProgramRequest *request, bool **ret_kept) {
+        const KernelProgram *previous = request->previous;
+        _cleanup_free_ bool *kept = NULL;
+        struct bpf_map *map;
+        size_t n = 0;
+
+        object_for_each_map(map, object) n++;
+        kept = calloc(n + 1, sizeof(bool));
+        if (!kept)
+                return -ENOMEM;
+
+        n = 0;
+        object_for_each_map(map, object) {
+                ssize_t i = previous ? kernel_program_find_map(previous, object_map_name(map)) : -ENOENT;
+
+                if (i >= 0 && may_keep(object, map, &previous->info.maps[i], request->same_object)) {
+                        int r = bpf_map__reuse_fd(map, previous->map_fds[i]);
+
+                        if (r < 0)
+                                return r;
+                        kept[n] = true;
+                }
+                n++;
+        }
+
+        *ret_kept = TAKE_PTR(kept);
+        return 0;
+}

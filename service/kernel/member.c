@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "kernel/member.h"
+
+void member_free(Member *member) {
+        if (!member)
+                return;
+        for (size_t i = 0; i < member->n_btf_fds; i++)
+                safe_close(member->btf_fds[i]);
+        free(member->btf_fds);
+        free(member->function);
+        free(member->insns);
+        free(member->func_info);
+        free(member->line_info);
+        free(member->subprograms);
+        free(member->uses_map);
+        btf__free(member->btf);
+        free(member);
+}
+
+/* Marks what the instruction at i tells; `starts` has a flag an instruction. */
+static int scan_one(Member *member, size_t i, bool *starts) {
+        const struct bpf_insn *insn = &member->insns[i];
+
+        if (insn_is_wide(insn) && i + 1 >= member->n_insns)
+                return -EINVAL;
+
+        if (insn_is_map(insn)) {
+                if ((uint32_t) insn->imm >= member->n_uses_map)
+                        return -EINVAL;
+                member->uses_map[insn->imm] = true;
+        } else if (insn_is_call(insn, BPF_PSEUDO_CALL) || (insn_is_wide(insn) && insn->src_reg == BPF_PSEUDO_FUNC)) {
+                int64_t target = (int64_t) i + insn->imm + 1;
+
+                if (target < 0 || target >= (int64_t) member->n_insns)
+                        return -EINVAL;
+                starts[target] = true;
+        } else if (insn_is_tail_call(insn)) {
+                member->n_tail_calls++;
+        }
+        return 0;
+}
+
+int member_scan(Member *member, size_t n_maps) {
+        _cleanup_free_ bool *starts = calloc(member->n_insns > 0 ? member->n_insns : 1, sizeof(bool));
+        size_t n = 0;
+
+        free(member->uses_map);
+        free(member->subprograms);
+        member->subprograms = NULL;
+        member->n_subprograms = 0;
+        member->n_tail_calls = 0;
+        member->uses_map = calloc(n_maps > 0 ? n_maps : 1, sizeof(bool));
+        member->n_uses_map = member->uses_map ? n_maps : 0;
+        if (!starts || !member->uses_map)
+                return -ENOMEM;
+        if (member->n_insns == 0)
+                return -EINVAL;
+
+        starts[0] = true;
+        for (size_t i = 0; i < member->n_insns; i++) {
+                int r = scan_one(member, i, starts);
+
+                if (r < 0)
+                        return r;
+                if (insn_is_wide(&member->insns[i]))
+                        i++;
+        }
+
+        for (size_t i = 0; i < member->n_insns; i++)
+                n += starts[i];
+        member->subprograms = calloc(n, sizeof(uint32_t));
+        if (!member->subprograms)
+                return -ENOMEM;
+        for (size_t i = 0; i < member->n_insns; i++)
+                if (starts[i])
+                        member->subprograms[member->n_subprograms++] = (uint32_t) i;
+        return 0;
+}
