@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "bus/counters.h"
+
+#include "util/log.h"
+
+typedef struct CachedCounters {
+        char *key; /* of the chain */
+        SlotCounters slots[];
+} CachedCounters;
+
+void counters_clear(Counters *counters) {
+        TABLE_FOREACH(CachedCounters, cached, &counters->chains) {
+                free(cached->key);
+                free(cached);
+        }
+        counters->chains.n = 0;
+}
+
+void counters_done(Counters *counters) {
+        counters_clear(counters);
+        table_done(&counters->chains);
+}
+
+static void counters_read(Manager *manager, Chain *chain, CachedCounters *cached) {
+        uint64_t rows[CHAIN_SEATS_MAX][VERDICT_BUCKETS] = {};
+        int r;
+
+        if (!chain->attachment)
+                return;
+        r = manager_chain_counters(manager, chain, rows);
+        if (r < 0) {
+                log_debug("Can't read the counters of %s: %s", chain->key, strerror(-r));
+                return;
+        }
+        for (size_t i = 0; i < chain->n_slots; i++)
+                chain_slot_counters(chain, i, rows, &cached->slots[i]);
+}
+
+const SlotCounters *counters_get(Counters *counters, sd_event *event, Manager *manager, Chain *chain) {
+        CachedCounters *cached;
+        uint64_t iteration = 0;
+
+        if (sd_event_get_iteration(event, &iteration) < 0 || iteration != counters->iteration) {
+                counters_clear(counters);
+                counters->iteration = iteration;
+        }
+
+        cached = table_get(&counters->chains, chain->key);
+        if (cached)
+                return cached->slots;
+
+        cached = calloc(1, sizeof(CachedCounters) + (chain->n_slots + 1) * sizeof(SlotCounters));
+        if (!cached)
+                return NULL;
+        cached->key = strdup(chain->key);
+        if (!cached->key || table_add(&counters->chains, cached) < 0) {
+                free(cached->key);
+                free(cached);
+                return NULL;
+        }
+        counters_read(manager, chain, cached);
+        return cached->slots;
+}
