@@ -243,6 +243,10 @@ static void test_locate(void **state) {
         check_place("chains[0]", "{\n");
         check_place("[0]", "{\n");
 
+        /* Keys that differ in one letter. */
+        assert_int_equal(json_locate("{\"ab\":1,\"ac\":2}", 15, "ac", &position), 0);
+        assert_int_equal(position.offset, 13);
+
         json_locate(document, sizeof(document) - 1, "programs.deny.maps.denied_v4[0].key.prefixlen", &position);
         assert_int_equal(position.line, 4);
         assert_int_equal(position.column, 56);
