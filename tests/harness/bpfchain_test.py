@@ -530,10 +530,11 @@ class Lab:
     def _build(self, wires, arguments, environment, ipv6):
         self.root = tempfile.mkdtemp(prefix="bct-")
         self._stack.callback(shutil.rmtree, self.root, ignore_errors=True)
-        self.bpffs = os.path.join(self.root, "bpffs")
-        os.mkdir(self.bpffs)
-        _check(_libc.mount(b"bct", self.bpffs.encode(), b"bpf", 0, None), "mount of a bpffs")
-        self._stack.callback(_libc.umount2, self.bpffs.encode(), 2)  # MNT_DETACH
+        mount = os.path.join(self.root, "bpffs")
+        os.mkdir(mount)
+        _check(_libc.mount(b"bct", mount.encode(), b"bpf", 0, None), "mount of a bpffs")
+        self._stack.callback(_libc.umount2, mount.encode(), 2)  # MNT_DETACH
+        self.bpffs = os.path.join(mount, "bpfchain")  # the service makes it
         for layer in ("etc/bpfchain", "run/bpfchain", "usr/lib/bpfchain"):
             for folder in ("chains.d", "objects"):
                 os.makedirs(os.path.join(self.root, layer, folder))
