@@ -33,49 +33,7 @@ static int status_not_running(const char *why) {
                     why);
 }
 
-/* The characters that an address may hold as they are; all others are %XX (D-Bus specification, "Server
- * Addresses"). */
-static char *address_of_path(const char *path) {
-        static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_/.\\*";
-        char *address = malloc(strlen("unix:path=") + strlen(path) * 3 + 1), *p;
-
-        if (!address)
-                return NULL;
-        for (p = stpcpy(address, "unix:path="); *path; path++)
-                if (strchr(plain, *path))
-                        *p++ = *path;
-                else
-                        p += sprintf(p, "%%%02x", (unsigned char) *path);
-        *p = 0;
-        return address;
-}
-
-/* Connects to an address. On the private socket there is no bus, so nobody whom to greet. */
-static int open_address(const char *address, bool bus_client, sd_bus **ret) {
-        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
-        int r;
-
-        r = sd_bus_new(&bus);
-        if (r < 0)
-                return r;
-        r = sd_bus_set_address(bus, address);
-        if (r < 0)
-                return r;
-        r = sd_bus_set_bus_client(bus, bus_client);
-        if (r < 0)
-                return r;
-        r = sd_bus_set_trusted(bus, true); /* nothing is served to the other side */
-        if (r < 0)
-                return r;
-        r = sd_bus_start(bus);
-        if (r < 0)
-                return r;
-        *ret = TAKE_PTR(bus);
-        return 0;
-}
-
-/* sd_bus_start() connects without waiting, so whether somebody listens is tried first. */
-static int socket_try(const char *path) {
+static int open_socket(const char *path) {
         _cleanup_close_ int fd = -EBADF;
         struct sockaddr_un address = { .sun_family = AF_UNIX };
 
@@ -85,23 +43,64 @@ static int socket_try(const char *path) {
         fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
         if (fd < 0)
                 return -errno;
-        return connect(fd, (struct sockaddr *) &address, sizeof(address)) < 0 ? -errno : 0;
+        if (connect(fd, (struct sockaddr *) &address, sizeof(address)) < 0)
+                return -errno;
+        return TAKE_FD(fd);
+}
+
+/* On the private socket there is no bus, so nobody whom to greet, and signals come without asking. Takes over the
+ * descriptor. */
+static int start_direct(int fd, sd_bus **ret) {
+        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+        int r;
+
+        r = sd_bus_new(&bus);
+        if (r >= 0)
+                r = sd_bus_set_fd(bus, fd, fd); /* the bus closes it from now on */
+        if (r < 0) {
+                close(fd);
+                return r;
+        }
+        r = sd_bus_start(bus);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(bus);
+        return 0;
+}
+
+static int start_address(const char *address, sd_bus **ret) {
+        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+        int r;
+
+        r = sd_bus_new(&bus);
+        if (r < 0)
+                return r;
+        r = sd_bus_set_address(bus, address);
+        if (r < 0)
+                return r;
+        r = sd_bus_set_bus_client(bus, true);
+        if (r < 0)
+                return r;
+        r = sd_bus_start(bus);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(bus);
+        return 0;
 }
 
 static int connect_private(Client *client, const char *path) {
-        _cleanup_free_ char *address = NULL, *why = NULL;
-        int r;
+        _cleanup_free_ char *why = NULL;
+        int fd, r;
 
-        r = socket_try(path);
-        if (r >= 0) {
-                address = address_of_path(path);
-                r = address ? open_address(address, false, &client->bus) : -ENOMEM;
-        }
+        fd = open_socket(path);
+        if (fd == -EACCES || fd == -EPERM)
+                return fail(EXIT_REFUSED, "%s: %s. The private socket is root's.", path, strerror(-fd));
+        r = fd < 0 ? fd : start_direct(fd, &client->bus);
         if (r < 0) {
-                if (r == -EACCES || r == -EPERM)
-                        return fail(EXIT_REFUSED, "%s: %s. The private socket is root's.", path, strerror(-r));
-                if (asprintf(&why, "%s: %s", path, strerror(-r)) < 0)
+                if (asprintf(&why, "%s: %s", path, strerror(-r)) < 0) {
+                        why = NULL;
                         return fail_errno(-ENOMEM, "Connecting");
+                }
                 return status_not_running(why);
         }
         client->direct = true;
@@ -125,21 +124,27 @@ static int bus_has_service(sd_bus *bus) {
 static int connect_default(Client *client) {
         _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
         _cleanup_free_ char *why = NULL;
-        int r;
+        int fd, r;
 
         r = sd_bus_open_system(&bus);
         if (r >= 0 && bus_has_service(bus) > 0) {
                 client->bus = TAKE_PTR(bus);
                 return EXIT_DONE;
         }
-        if (socket_try(PRIVATE_SOCKET) >= 0)
-                return connect_private(client, PRIVATE_SOCKET);
+        fd = open_socket(PRIVATE_SOCKET);
+        if (fd >= 0 && start_direct(fd, &client->bus) >= 0) {
+                client->direct = true;
+                return EXIT_DONE;
+        }
         if (r >= 0) {
                 client->bus = TAKE_PTR(bus); /* the first call may start the service */
                 return EXIT_DONE;
         }
-        if (asprintf(&why, "there is no system bus (%s), and nobody listens on %s", strerror(-r), PRIVATE_SOCKET) < 0)
+        if (asprintf(&why, "there is no system bus (%s), and nobody answers on %s (%s)", strerror(-r), PRIVATE_SOCKET,
+                     fd < 0 ? strerror(-fd) : "it closed") < 0) {
+                why = NULL;
                 return fail_errno(-ENOMEM, "Connecting");
+        }
         return status_not_running(why);
 }
 
@@ -153,18 +158,20 @@ int client_connect(Client *client) {
                 return EXIT_DONE;
         if (options->private)
                 return connect_private(client, options->private);
-        if (options->address) {
-                r = open_address(options->address, true, &client->bus);
-                if (r >= 0)
-                        return EXIT_DONE;
-                if (r == -EINVAL)
-                        return fail(EXIT_USAGE, "\"%s\" is no D-Bus address; one looks like \"unix:path=/run/…\".",
-                                    options->address);
-                if (asprintf(&why, "%s: %s", options->address, strerror(-r)) < 0)
-                        return fail_errno(-ENOMEM, "Connecting");
-                return status_not_running(why);
+        if (!options->address)
+                return strempty(path) ? connect_default(client) : connect_private(client, path);
+
+        r = start_address(options->address, &client->bus);
+        if (r >= 0)
+                return EXIT_DONE;
+        if (r == -EINVAL)
+                return fail(EXIT_USAGE, "\"%s\" is no D-Bus address; one looks like \"unix:path=/run/…\".",
+                            options->address);
+        if (asprintf(&why, "%s: %s", options->address, strerror(-r)) < 0) {
+                why = NULL;
+                return fail_errno(-ENOMEM, "Connecting");
         }
-        return strempty(path) ? connect_default(client) : connect_private(client, path);
+        return status_not_running(why);
 }
 
 void client_disconnect(Client *client) {

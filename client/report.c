@@ -42,7 +42,7 @@ static void cell_programs(Client *client, Grid *grid, json_object *chain, const 
 
 static void cell_times(Client *client, Grid *grid, json_object *chain) {
         uint64_t verify = json_number(chain, "verify-usec"), swap = json_number(chain, "swap-usec");
-        const char *reason = json_text(chain, "reason");
+        const char *reason = strempty_to(json_text(chain, "reason"), json_text(chain, "note"));
         char a[USEC_STRING_SIZE], b[USEC_STRING_SIZE];
 
         if (!strempty(reason))
@@ -84,12 +84,15 @@ static char *maps_text(json_object *maps, bool kept) {
 
 static void show_program(Grid *grid, json_object *program) {
         const char *change = json_text(program, "change");
+        const char *reason = strempty_to(json_text(program, "reason"), json_text(program, "note"));
         json_object *maps = json_list(program, "maps");
         _cleanup_free_ char *kept = maps_text(maps, true), *made = maps_text(maps, false);
 
         grid_row(grid, LAYOUT_PROGRAM, NULL);
         grid_cellf(grid, STYLE_NONE, "program %s", json_text(program, "name"));
         grid_cell(grid, style_of_change(change), change);
+        if (!strempty(reason))
+                grid_cell(grid, STYLE_NONE, reason);
         if (!streq(change, "upgraded"))
                 return;
         if (!strempty(kept))
