@@ -17,7 +17,8 @@ shift
 [[ -f tests/fuzz/meson.build ]] || die "There are no fuzzers in tests/fuzz."
 command -v clang >/dev/null || die "clang is not installed. Run \"sudo ./dev deps build fuzz\"."
 if [[ ! -f build-fuzz/build.ninja ]]; then
-        CC=clang meson setup build-fuzz -Dfuzzers=true -Db_sanitize=address,undefined -Db_lundef=false
+        CC=clang meson setup build-fuzz -Db_sanitize=address,undefined -Db_lundef=false \
+                -Dc_args=-fsanitize=fuzzer-no-link
 fi
 meson compile -C build-fuzz
 
@@ -41,7 +42,7 @@ for name in "$@"; do
                 corpus+=("tests/fuzz/corpus/$name")
         fi
         say "$name, $seconds s"
-        "$program" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+        "$program" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1 \
                 -artifact_prefix="build-fuzz/findings/$name-" "${corpus[@]}" || status=1
 done
 if ((status)); then
