@@ -109,9 +109,9 @@ static int fault_unknown(Encoder *e, uint32_t id, const struct btf_type *t, json
                 path = base ? json_path_key(base, name) : NULL;
                 nearest = json_nearest(name, members.names, members.n);
                 return error_set_at(
-                        e->error, ERROR_INVALID_DOCUMENT, path, "%s has no member %s; %s%s%sits members are %s",
+                        e->error, ERROR_INVALID_DOCUMENT, path, "%s has no member %s; %s%s%s members are %s",
                         encoder_type_name(e, id, type), strna(quoted), nearest ? "did you mean " : "",
-                        nearest ? name_for_message(nearest, shown) : "", nearest ? "? " : "", strna(list));
+                        nearest ? name_for_message(nearest, shown) : "", nearest ? "? Its" : "its", strna(list));
         }
         /* All names are known, so one of them is the name of two members: bogus, and it can't be told which. */
         return BROKEN(e, place, "the type information of this struct is broken");

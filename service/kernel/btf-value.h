@@ -8,12 +8,13 @@
  *                    down in network order as programs expect it of an address
  *   128-bit integer  the same; numbers beyond 64 bits only as strings
  *   _Bool            true, false, 0, 1
- *   char             number, or string of one character
+ *   char, u8, s8     number, or string of one character that is no digit
  *   enum, enum64     name or number (a number need not have a name)
  *   float, double    number
  *   char[N]          text of at most N bytes, zero padded; or as the arrays below
  *   u8[N]            array of numbers; text: IPv4 address (N = 4), IPv6 address (N = 16), MAC address (N = 6), else
  *                    2 * N hexadecimal digits, blanks and colons between bytes allowed
+ *   16 bytes of larger integers, struct in_addr, struct in6_addr: also text, an address
  *   T[N], T[N][M]    array of at most N elements; what is missing is zero
  *   struct           object; members that are missing are zero; members of anonymous structs and unions are named
  *                    as if they were of the struct itself, as in C

@@ -334,7 +334,7 @@ static void test_structs(void **state) {
         VALUE(t_union, "{}", uint64_t, 0);
 
         WRONG(t_flow, 32, "{\"prot\": 1}", ".prot~",
-              "struct flow has no member \"prot\"; did you mean port? its members are src, port, a, b, c, verdict, "
+              "struct flow has no member \"prot\"; did you mean port? Its members are src, port, a, b, c, verdict, "
               "next");
         WRONG(t_flow, 32, "{\"a\": 1, \"x y\\n\": 1}", "[\"x y\\u000a\"]~",
               "struct flow has no member \"x y\\u000a\"; its members");
