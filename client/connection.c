@@ -212,23 +212,33 @@ int bus_error_to_status(int r, const sd_bus_error *error) {
         return EXIT_FAILED;
 }
 
-int client_fail_bus(Client *client, int r, const sd_bus_error *error) {
-        const char *message = strempty_to(error->message, strerror(r < 0 ? -r : EIO));
-        int status = bus_error_to_status(r, error);
-        size_t n = strlen(message);
+/* Messages of the service begin with a name or with a word; the latter gets its capital as any sentence. */
+static char *sentence_new(const char *message) {
+        char *sentence = strdup(message);
+        size_t n;
 
-        while (n > 0 && (message[n - 1] == '.' || message[n - 1] == '\n'))
-                n--;
+        if (!sentence)
+                return NULL;
+        n = strspn(sentence, "abcdefghijklmnopqrstuvwxyz");
+        if (n > 0 && sentence[n] == ' ')
+                sentence[0] = (char) (sentence[0] - 'a' + 'A');
+        for (n = strlen(sentence); n > 0 && (sentence[n - 1] == '.' || sentence[n - 1] == '\n'); n--)
+                sentence[n - 1] = 0;
+        return sentence;
+}
+
+int client_fail_bus(Client *client, int r, const sd_bus_error *error) {
+        _cleanup_free_ char *message = sentence_new(strempty_to(error->message, strerror(r < 0 ? -r : EIO)));
+        int status = bus_error_to_status(r, error);
+
+        if (!message)
+                return fail_errno(-ENOMEM, "The error");
         switch (status) {
         case EXIT_REFUSED:
-                return fail(status, "Refused: %.*s.\n%s", (int) n, message,
+                return fail(status, "Refused: %s.\n%s", message,
                             geteuid() == 0 ? "See polkit(8) and the actions org.bpfchain1.*."
                                            : "Run it as root, or see bpfchain(1) on giving single rights to others.");
-        case EXIT_NOT_RUNNING: {
-                _cleanup_free_ char *why = strndup(message, n);
-
-                return status_not_running(strempty_to(why, "the connection broke"));
-        }
+        case EXIT_NOT_RUNNING: return status_not_running(strempty_to(message, "the connection broke"));
         }
         if (sd_bus_error_has_name(error, SD_BUS_ERROR_NO_REPLY) ||
             sd_bus_error_has_name(error, SD_BUS_ERROR_TIMEOUT) || (r == -ETIMEDOUT && strempty(error->name)))
@@ -237,10 +247,10 @@ int client_fail_bus(Client *client, int r, const sd_bus_error *error) {
         if (sd_bus_error_has_name(error, SD_BUS_ERROR_UNKNOWN_METHOD) ||
             sd_bus_error_has_name(error, SD_BUS_ERROR_UNKNOWN_PROPERTY))
                 return fail(EXIT_FAILED,
-                            "%.*s. This bpfchaind is of another version than this bpfchain; "
+                            "%s. This bpfchaind is of another version than this bpfchain; "
                             "\"bpfchain version\" shows both.",
-                            (int) n, message);
-        return fail(EXIT_FAILED, "%.*s.", (int) n, message);
+                            message);
+        return fail(EXIT_FAILED, "%s.", message);
 }
 
 int client_new_call(Client *client, const char *path, const char *interface, const char *member,

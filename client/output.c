@@ -214,10 +214,16 @@ unsigned text_width(const char *text) {
 
 void output_text(Output *output, Style style, const char *text) {
         _cleanup_free_ char *clean = text_clean(text, true);
+        size_t n = clean ? strlen(clean) : 0, newlines = 0;
 
-        if (clean && *clean)
-                fprintf(output->stream, "%s%s%s", output_style(output, style), clean,
+        /* A style ends before the end of its line, so that it can't leak into what a pager shows next. */
+        for (; newlines < n && clean[n - 1 - newlines] == '\n'; newlines++)
+                ;
+        if (n > newlines)
+                fprintf(output->stream, "%s%.*s%s", output_style(output, style), (int) (n - newlines), clean,
                         style == STYLE_NONE ? "" : output_plain(output));
+        for (; newlines > 0; newlines--)
+                fputc('\n', output->stream);
 }
 
 void output_printf(Output *output, Style style, const char *format, ...) {

@@ -43,15 +43,16 @@ static void cell_programs(Client *client, Grid *grid, json_object *chain, const 
 static void cell_times(Client *client, Grid *grid, json_object *chain) {
         uint64_t verify = json_number(chain, "verify-usec"), swap = json_number(chain, "swap-usec");
         const char *reason = strempty_to(json_text(chain, "reason"), json_text(chain, "note"));
+        const char *done = streq(json_text(chain, "change"), "attached") ? "attached" : "swapped";
         char a[USEC_STRING_SIZE], b[USEC_STRING_SIZE];
 
         if (!strempty(reason))
                 grid_cell(grid, STYLE_NONE, reason);
         else if (verify > 0 && swap > 0)
-                grid_cellf(grid, STYLE_DIM, "verified in %s, swapped in %s", usec_to_string(verify, a),
+                grid_cellf(grid, STYLE_DIM, "verified in %s, %s in %s", usec_to_string(verify, a), done,
                            usec_to_string(swap, b));
         else if (swap > 0)
-                grid_cellf(grid, STYLE_DIM, "swapped in %s", usec_to_string(swap, b));
+                grid_cellf(grid, STYLE_DIM, "%s in %s", done, usec_to_string(swap, b));
         else if (verify > 0)
                 grid_cellf(grid, STYLE_DIM, "verified in %s", usec_to_string(verify, a));
 }
