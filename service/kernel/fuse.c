@@ -6,8 +6,9 @@
 #include "kernel/fuse.h"
 
 /* Instructions of root and counters that do not depend on the number of slots, and those a slot takes at most. */
-#define ROOT_INSNS_MAX 16
-#define SLOT_INSNS_MAX 20
+#define ROOT_INSNS_MAX 24
+#define SLOT_INSNS_MAX 32
+#define END_INSNS      4 /* of emit_end() */
 
 void fuse_output_done(FuseOutput *output) {
         free(output->insns);
@@ -95,9 +96,19 @@ static void emit_count(Code *code, unsigned seat) {
         emit(code, BPF_STX | BPF_MEM | BPF_DW, BPF_REG_2, BPF_REG_3, row, 0);
 }
 
+/* Counts in a seat's row that a packet's way ended there, and ends with the verdict in r0. */
+static void emit_end(Code *code, unsigned seat) {
+        int cell = (int) ((seat * VERDICT_BUCKETS + VERDICT_ENDED) * sizeof(uint64_t));
+
+        emit(code, BPF_LDX | BPF_MEM | BPF_DW, BPF_REG_3, BPF_REG_7, cell, 0);
+        emit(code, BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_3, 0, 0, 1);
+        emit(code, BPF_STX | BPF_MEM | BPF_DW, BPF_REG_7, BPF_REG_3, cell, 0);
+        emit_exit(code);
+}
+
 /* Ends with the verdict in r0 unless the set has the bucket w1. Sets of one and two are compared one by one; an
  * empty set takes the general form too, because the verifier refuses instructions that no path leads to. */
-static void emit_proceed(Code *code, Hook hook, uint32_t set) {
+static void emit_proceed(Code *code, Hook hook, uint32_t set, unsigned seat) {
         int n = __builtin_popcount(set);
 
         if (set == (UINT32_C(1) << verdict_buckets(hook)) - 1)
@@ -105,14 +116,14 @@ static void emit_proceed(Code *code, Hook hook, uint32_t set) {
 
         if (n == 1 || n == 2) {
                 for (; set != 0; set &= set - 1)
-                        emit_skip_if(code, BPF_JEQ, BPF_REG_1, (uint32_t) __builtin_ctz(set), n--);
+                        emit_skip_if(code, BPF_JEQ, BPF_REG_1, (uint32_t) __builtin_ctz(set), --n + END_INSNS);
         } else {
                 emit_set32(code, BPF_REG_2, set);
                 emit(code, BPF_ALU | BPF_RSH | BPF_X, BPF_REG_2, BPF_REG_1, 0, 0);
                 emit(code, BPF_ALU | BPF_AND | BPF_K, BPF_REG_2, 0, 0, 1);
-                emit_skip_if(code, BPF_JNE, BPF_REG_2, 0, 1);
+                emit_skip_if(code, BPF_JNE, BPF_REG_2, 0, END_INSNS);
         }
-        emit_exit(code);
+        emit_end(code, seat);
 }
 
 /* The root up to its first slot; returns the call of the counters function. */
@@ -206,9 +217,9 @@ static int build_insns(const FuseInput *input, FuseLayout *layout, FuseOutput *o
                 emit_bucket(&code, input->hook);
                 emit_count(&code, m->seat);
                 if (i + 1 < input->n_members)
-                        emit_proceed(&code, input->hook, m->proceed_on);
+                        emit_proceed(&code, input->hook, m->proceed_on, m->seat);
         }
-        emit_exit(&code);
+        emit_end(&code, input->members[input->n_members - 1].seat);
 
         layout->counters = code.n;
         set_call(&code, counters_call, code.n);

@@ -55,20 +55,18 @@ int chain_find_slot(const Chain *chain, const char *program) {
         return -ENOENT;
 }
 
+static uint64_t since(const uint64_t *row, const uint64_t *base, unsigned i) {
+        return row[i] >= base[i] ? row[i] - base[i] : 0;
+}
+
 void chain_slot_counters(const Chain *chain, size_t slot, uint64_t rows[CHAIN_SEATS_MAX][VERDICT_BUCKETS],
                          SlotCounters *ret) {
-        const Slot *s = &chain->slots[slot];
-        bool last = slot + 1 == chain->n_slots;
+        const uint64_t *row = rows[chain->slots[slot].seat], *base = chain->seats[chain->slots[slot].seat].base;
 
-        *ret = (SlotCounters){};
+        *ret = (SlotCounters){ .ended = since(row, base, VERDICT_ENDED) };
         for (unsigned i = 0; i < verdict_buckets(chain->hook); i++) {
-                uint64_t base = chain->seats[s->seat].base[i];
-                uint64_t n = rows[s->seat][i] >= base ? rows[s->seat][i] - base : 0;
-
-                ret->verdicts[i] = n;
-                ret->packets += n;
-                if (last || !(s->proceed_on & (UINT32_C(1) << i)))
-                        ret->ended += n;
+                ret->verdicts[i] = since(row, base, i);
+                ret->packets += ret->verdicts[i];
         }
 }
 

@@ -342,6 +342,14 @@ static int merge_fragment(Wanted *wanted, const ChainDef *def, const Fragments *
         return 0;
 }
 
+/* Fragments that only order, leave out or detach do not make a chain: there must be something for them to act on. */
+static bool names_programs(const Fragments *fragments) {
+        for (size_t i = 0; i < fragments->n; i++)
+                if (fragments->items[i]->n_slots > 0)
+                        return true;
+        return false;
+}
+
 int desired_chain(const Desired *desired, const LinkRecord *link, Hook hook, Wanted *ret, Error *error) {
         _cleanup_(fragments_done) Fragments fragments = {};
         _cleanup_(wanted_done) Wanted wanted = {};
@@ -352,7 +360,7 @@ int desired_chain(const Desired *desired, const LinkRecord *link, Hook hook, Wan
         r = collect_fragments(desired, link, hook, &fragments);
         if (r < 0)
                 return r;
-        if (fragments.n == 0)
+        if (!names_programs(&fragments))
                 return -ENOENT;
 
         name = chain_key(link->name, hook);

@@ -136,12 +136,15 @@ static json_object *edit_json(const Edit *edit, const Chain *chain) {
 static int edit_finish(Manager *manager, Edit *edit, const Chain *chain, const ChangeOptions *options,
                        uint64_t *ret_generation, Error *error) {
         _cleanup_json_ json_object *root = edit_json(edit, chain);
-        const char *text;
+        _cleanup_free_ char *text = NULL;
+        const char *json;
 
-        text = json_object_to_json_string_ext(root, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
+        json = json_object_to_json_string_ext(root, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
                                                             JSON_C_TO_STRING_NOSLASHESCAPE);
-        if (!text)
+        if (!json || asprintf(&text, "%s\n", json) < 0) {
+                text = NULL;
                 return -ENOMEM;
+        }
         return manager_apply(manager, edit->name, text, options, ret_generation, NULL, error);
 }
 

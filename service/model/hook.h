@@ -74,6 +74,10 @@ DECLARE_STRING_TABLE(slot_form, SlotForm)
 
 #define VERDICT_BUCKETS 16
 
+/* In a row of counters, where the packets stand whose way ended at the slot, whatever the verdict. Which verdicts end
+ * a way depends on the place in the chain, so this can't be told from the others once a chain was changed. */
+#define VERDICT_ENDED (VERDICT_BUCKETS - 1)
+
 /* Number of buckets in use on a hook; the last of them is "other". */
 unsigned verdict_buckets(Hook hook);
 
