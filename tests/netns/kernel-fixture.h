@@ -6,6 +6,7 @@
  * run packets through them (BPF_PROG_TEST_RUN).
  */
 
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,38 +1,517 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Fused chains in the kernel: what they answer, in which order their members run, what they count. */
+/* Fused chains in the kernel: what they answer, in which order their members run, what they count, what they refuse.
+ */
 
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <fcntl.h>
+#include <linux/if_ether.h>
+#include <linux/if_link.h>
+#include <linux/ip.h>
+#include <linux/udp.h>
+#include <net/if.h>
+#include <sched.h>
+
+#include "../bpf/order.h"
 #include "kernel-fixture.h"
+#include "kernel/fuse.h"
+
+static KernelProgram *load(void **state, const char *object, const char *function, int verdict) {
+        char globals[64];
+
+        snprintf(globals, sizeof(globals), "{\"verdict\": %d}", verdict);
+        return must_load(*state, &(TestProgram){ .name = function,
+                                                 .object = object,
+                                                 .function = function,
+                                                 .globals = verdict == INT32_MIN ? NULL : globals });
+}
+
+#define NEUTRAL INT32_MIN
+
+static void unref_all(KernelProgram **programs, size_t n) {
+        for (size_t i = 0; i < n; i++)
+                kernel_program_unref(programs[i]);
+}
+
+/* Every descriptor that a test opened must be closed at its end. */
+static unsigned fds_before;
+
+static int remember_fds(void **state) {
+        fds_before = test_count_fds();
+        return 0;
+}
+
+static int compare_fds(void **state) {
+        unsigned n = test_count_fds();
+
+        if (n != fds_before)
+                print_error("%u descriptors are open, %u were before\n", n, fds_before);
+        return n == fds_before ? 0 : -1;
+}
 
 static void test_two_members(void **state) {
-        KernelProgram *programs[] = {
-                must_load(*state, &(TestProgram){ .name = "a", .object = "verdict", .function = "xdp_verdict" }),
-                must_load(*state, &(TestProgram){ .name = "b",
-                                                  .object = "verdict",
-                                                  .function = "xdp_verdict",
-                                                  .globals = "{\"verdict\": 1}" }),
-        };
+        KernelProgram *programs[] = { load(state, "verdict", "xdp_verdict", NEUTRAL),
+                                      load(state, "verdict", "xdp_verdict", 1) };
         uint64_t counters[CHAIN_SEATS_MAX][VERDICT_BUCKETS];
         FusedInfo info;
         KernelFused *fused = must_build(*state, HOOK_XDP, programs, 2, NULL, &info);
 
-        assert_int_equal(test_run(fused, NULL, 0, 10), 1);
-        assert_int_equal(test_hits(*state, programs[0]), 10);
-        assert_int_equal(test_hits(*state, programs[1]), 10);
+        assert_int_equal(test_run(fused, NULL, 0, 1000), 1);
+        assert_int_equal(test_hits(*state, programs[0]), 1000);
+        assert_int_equal(test_hits(*state, programs[1]), 1000);
         test_counters(fused, counters);
-        assert_int_equal(counters[0][2], 10);
-        assert_int_equal(counters[1][1], 10);
+        assert_int_equal(counters[0][2], 1000);
+        assert_int_equal(counters[1][1], 1000);
+
         assert_int_equal(info.forms[0], SLOT_FORM_GLOBAL);
-        print_message("build %lu load %lu insns %u verified %u\n", info.build_usec, info.load_usec, info.insns,
-                      info.verified_insns);
+        assert_int_equal(info.forms[1], SLOT_FORM_GLOBAL);
+        assert_int_equal(info.program_id, fused->program_id);
+        assert_string_equal(fused->name, "bc_0123456789ab");
+        assert_int_equal(strlen(info.tag), 16);
+        assert_true(info.insns > 40 && info.verified_insns > 40);
 
         kernel_fused_free(fused);
-        kernel_program_unref(programs[0]);
-        kernel_program_unref(programs[1]);
+        unref_all(programs, 2);
+}
+
+/* One program for each verdict, the last one for a value that is no verdict. */
+static size_t load_verdicts(void **state, Hook hook, KernelProgram *ret[VERDICT_BUCKETS]) {
+        unsigned n = verdict_buckets(hook);
+
+        for (unsigned i = 0; i < n; i++)
+                ret[i] = load(state, "verdict", hook_is_tc(hook) ? "tc_verdict" : "xdp_verdict",
+                              i + 1 < n ? verdict_bucket_to_value(hook, i) : 77);
+        return n;
+}
+
+static void check_proceed(void **state, Hook hook, KernelProgram *first, unsigned bucket, KernelProgram *last,
+                          uint32_t set) {
+        KernelProgram *programs[] = { first, last };
+        uint32_t sets[] = { set, 0 };
+        bool proceeds = set & (1U << bucket);
+        uint64_t counters[CHAIN_SEATS_MAX][VERDICT_BUCKETS];
+        unsigned last_bucket = verdict_buckets(hook) - 1;
+        KernelFused *fused = must_build(*state, hook, programs, 2, sets, NULL);
+        int expected = bucket == last_bucket ? 77 : verdict_bucket_to_value(hook, bucket);
+        int verdict = test_run(fused, NULL, 0, 3);
+
+        if (verdict != (proceeds ? 77 : expected))
+                fail_msg("%s: set %#x, verdict %d: the chain says %d", hook_to_string(hook), set, expected, verdict);
+        test_counters(fused, counters);
+        for (unsigned i = 0; i < VERDICT_BUCKETS; i++) {
+                assert_int_equal(counters[0][i], i == bucket ? 3 : 0);
+                assert_int_equal(counters[1][i], proceeds && i == last_bucket ? 3 : 0);
+        }
+        kernel_fused_free(fused);
+}
+
+static void test_all_sets_xdp(void **state) {
+        KernelProgram *programs[VERDICT_BUCKETS];
+        size_t n = load_verdicts(state, HOOK_XDP, programs);
+
+        for (uint32_t set = 0; set < 1U << n; set++)
+                for (unsigned bucket = 0; bucket < n; bucket++)
+                        check_proceed(state, HOOK_XDP, programs[bucket], bucket, programs[n - 1], set);
+        unref_all(programs, n);
+}
+
+/* There are 2048 sets; those of one, of two and of all but one, and some of the others. */
+static void test_many_sets_tc(void **state) {
+        KernelProgram *programs[VERDICT_BUCKETS];
+        size_t n = load_verdicts(state, HOOK_TC_INGRESS, programs);
+
+        for (uint32_t set = 0; set < 1U << n; set++) {
+                unsigned bits = (unsigned) __builtin_popcount(set);
+
+                if (bits > 2 && bits + 2 < n && set % 29 != 0)
+                        continue;
+                for (unsigned bucket = 0; bucket < n; bucket++)
+                        check_proceed(state, set % 2 ? HOOK_TC_INGRESS : HOOK_TC_EGRESS, programs[bucket], bucket,
+                                      programs[n - 1], set);
+        }
+        unref_all(programs, n);
+}
+
+typedef struct OrderPacket {
+        struct ethhdr eth;
+        struct iphdr ip;
+        struct udphdr udp;
+        struct order_payload order;
+} __attribute__((packed)) OrderPacket;
+
+static void make_order_packet(OrderPacket *packet) {
+        *packet = (OrderPacket){
+                .eth.h_proto = htons(ETH_P_IP),
+                .ip = { .version = 4,
+                        .ihl = 5,
+                        .ttl = 64,
+                        .protocol = IPPROTO_UDP,
+                        .tot_len = htons(sizeof(OrderPacket) - sizeof(struct ethhdr)) },
+                .udp.len = htons(sizeof(struct udphdr) + sizeof(struct order_payload)),
+        };
+        memcpy(packet->order.magic, ORDER_MAGIC, 4);
+}
+
+static void check_order(void **state, Hook hook, size_t n) {
+        KernelProgram *programs[CHAIN_SLOTS_MAX];
+        uint64_t counters[CHAIN_SEATS_MAX][VERDICT_BUCKETS];
+        OrderPacket packet, out;
+        KernelFused *fused;
+        FusedInfo info;
+        LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = &packet, .data_size_in = sizeof(packet), .data_out = &out,
+                    .data_size_out = sizeof(out), .repeat = 1);
+
+        for (size_t i = 0; i < n; i++) {
+                char globals[64], name[16];
+
+                snprintf(globals, sizeof(globals), "{\"id\": %zu, \"generation\": 7}", (i * 37 + 11) % 64);
+                snprintf(name, sizeof(name), "order%zu", i);
+                programs[i] =
+                        must_load(*state, &(TestProgram){ .name = name,
+                                                          .object = "order",
+                                                          .function = hook_is_tc(hook) ? "tc_order" : "xdp_order",
+                                                          .globals = globals });
+        }
+        make_order_packet(&packet);
+        fused = must_build(*state, hook, programs, n, NULL, &info);
+        assert_int_equal(bpf_prog_test_run_opts(fused->program_fd, &opts), 0);
+        assert_int_equal((int) opts.retval, hook_is_tc(hook) ? -1 : 2);
+        assert_int_equal(out.order.count, n);
+        test_counters(fused, counters);
+        for (size_t i = 0; i < n; i++) {
+                assert_int_equal(out.order.entries[i].id, (i * 37 + 11) % 64);
+                assert_int_equal(counters[i][hook_is_tc(hook) ? 0 : 2], 1);
+        }
+        print_message("%s, %zu members: build %" PRIu64 " us, load %" PRIu64 " us, %u instructions, %u processed\n",
+                      hook_to_string(hook), n, info.build_usec, info.load_usec, info.insns, info.verified_insns);
+
+        kernel_fused_free(fused);
+        unref_all(programs, n);
+}
+
+static void test_order(void **state) {
+        static const size_t sizes[] = { 1, 2, 8, 31 };
+
+        for (size_t i = 0; i < ELEMENTSOF(sizes); i++) {
+                check_order(state, HOOK_XDP, sizes[i]);
+                check_order(state, HOOK_TC_INGRESS, sizes[i]);
+        }
+}
+
+/* As many as there can be. They must not have two maps each: nobtf has none. */
+static void test_64_slots(void **state) {
+        KernelProgram *program =
+                must_load(*state, &(TestProgram){ .name = "nobtf", .object = "nobtf", .function = "xdp_nobtf" });
+        KernelProgram *programs[CHAIN_SLOTS_MAX + 1];
+        uint64_t counters[CHAIN_SEATS_MAX][VERDICT_BUCKETS];
+        _cleanup_error_ Error error = ERROR_INIT;
+        KernelFused *fused;
+
+        for (size_t i = 0; i < ELEMENTSOF(programs); i++)
+                programs[i] = program;
+        fused = must_build(*state, HOOK_XDP, programs, CHAIN_SLOTS_MAX, NULL, NULL);
+        assert_int_equal(test_run(fused, NULL, 0, 5), 2);
+        test_counters(fused, counters);
+        for (size_t i = 0; i < CHAIN_SLOTS_MAX; i++)
+                assert_int_equal(counters[i][2], 5);
+        kernel_fused_free(fused);
+
+        assert_int_equal(test_build(*state, HOOK_XDP, programs, CHAIN_SLOTS_MAX + 1, NULL, &fused, NULL, &error),
+                         -E2BIG);
+        assert_int_equal(error.code, ERROR_LIMIT_EXCEEDED);
+        assert_non_null(strstr(error.message, "65"));
+        assert_non_null(strstr(error.message, "64"));
+        kernel_program_unref(program);
+}
+
+/* Any row of the counters may be a slot's. */
+static void test_seats(void **state) {
+        KernelProgram *program = load(state, "verdict", "xdp_verdict", NEUTRAL);
+        FuseSlot slots[] = { { program, "a", 1 << 2, CHAIN_SEATS_MAX - 1 },
+                             { program, "b", 1 << 2, 3 },
+                             { program, "c", 1 << 2, CHAIN_SEATS_MAX } };
+        FuseRequest request = { "bct-none", 1, HOOK_XDP, "00112233445566", slots, 2, NULL };
+        uint64_t counters[CHAIN_SEATS_MAX][VERDICT_BUCKETS];
+        _cleanup_error_ Error error = ERROR_INIT;
+        KernelFused *fused = NULL;
+        FusedInfo info;
+
+        assert_int_equal(kernel_chain_build(*state, &request, &fused, &info, &error), 0);
+        test_run(fused, NULL, 0, 4);
+        test_counters(fused, counters);
+        for (unsigned i = 0; i < CHAIN_SEATS_MAX; i++)
+                assert_int_equal(counters[i][2], i == 3 || i == CHAIN_SEATS_MAX - 1 ? 4 : 0);
+        kernel_fused_free(fused);
+
+        request.n_slots = 3;
+        assert_int_equal(kernel_chain_build(*state, &request, &fused, &info, &error), -EINVAL);
+        kernel_program_unref(program);
+}
+
+/* Each kind of member, in the middle of a chain: the chain goes on behind it, and it did its work. */
+static const struct {
+        const char *object;
+        const char *function;
+        const char *type;
+        Hook hook;
+        int verdict;
+} kinds[] = {
+        { "adjust", "xdp_adjust_push", NULL, HOOK_XDP, 2 },
+        { "adjust", "xdp_adjust_pop", NULL, HOOK_XDP, 2 },
+        { "adjust", "xdp_adjust_meta", NULL, HOOK_XDP, 2 },
+        { "bigstack", "xdp_bigstack", NULL, HOOK_XDP, 2 },
+        { "callback", "xdp_callback", NULL, HOOK_XDP, 2 },
+        { "datasections", "xdp_datasections", NULL, HOOK_XDP, 2 },
+        { "globals", NULL, NULL, HOOK_XDP, 2 },
+        { "kfunc", "xdp_kfunc", NULL, HOOK_XDP, 2 },
+        { "manymaps", "xdp_manymaps", NULL, HOOK_XDP, 2 },
+        { "manytailcalls", "xdp_manytailcalls", NULL, HOOK_XDP, 2 },
+        { "maps", "xdp_maps", NULL, HOOK_XDP, 2 },
+        { "mixed", NULL, NULL, HOOK_XDP, 2 },
+        { "nobtf", "xdp_nobtf", NULL, HOOK_XDP, 2 },
+        { "nobtf", "tc_nobtf", NULL, HOOK_TC_INGRESS, -1 },
+        { "oddsection", "odd_xdp", NULL, HOOK_XDP, 2 },
+        { "oddsection", "odd_tc", NULL, HOOK_TC_EGRESS, -1 },
+        { "ringbuf", "xdp_ringbuf", NULL, HOOK_XDP, 2 },
+        { "spinlock", "xdp_spinlock", NULL, HOOK_XDP, 2 },
+        { "subprog", "xdp_subprog", NULL, HOOK_XDP, 2 },
+        { "subprog", "tc_subprog", NULL, HOOK_TC_INGRESS, -1 },
+        { "tailcall", "xdp_tailcall", NULL, HOOK_XDP, 2 },
+        { "tailcall", "tc_tailcall", NULL, HOOK_TC_INGRESS, -1 },
+        { "timer", "xdp_timer", NULL, HOOK_XDP, 2 },
+        { "toolong", "xdp_toolong", NULL, HOOK_XDP, 2 },
+        { "unknownsection", NULL, "xdp", HOOK_XDP, 2 },
+        { "verdict-v2", "xdp_verdict", NULL, HOOK_XDP, 2 },
+        { "voidctx", "xdp_voidctx", NULL, HOOK_XDP, 2 },
+        { "voidctx", "tc_voidctx", NULL, HOOK_TC_INGRESS, -1 },
+        { "frags", "xdp_frags", NULL, HOOK_XDP, 2 },
+};
+
+static void test_kinds(void **state) {
+        for (size_t i = 0; i < ELEMENTSOF(kinds); i++) {
+                bool tc = hook_is_tc(kinds[i].hook);
+                const char *plain = tc ? "tc_verdict" : "xdp_verdict";
+                KernelProgram *programs[] = {
+                        load(state, "verdict", plain, NEUTRAL),
+                        must_load(*state, &(TestProgram){ .name = "kind",
+                                                          .object = kinds[i].object,
+                                                          .function = kinds[i].function,
+                                                          .type = kinds[i].type }),
+                        load(state, "verdict", plain, tc ? 2 : 1),
+                };
+                uint64_t counters[CHAIN_SEATS_MAX][VERDICT_BUCKETS];
+                unsigned neutral = tc ? 0 : 2;
+                OrderPacket packet;
+                KernelFused *fused;
+                FusedInfo info;
+
+                make_order_packet(&packet);
+                fused = must_build(*state, kinds[i].hook, programs, 3, NULL, &info);
+                if (test_run(fused, &packet, sizeof(packet), 1) != (tc ? 2 : 1))
+                        fail_msg("%s: the chain did not go on", kinds[i].object);
+                test_counters(fused, counters);
+                assert_int_equal(counters[0][neutral], 1);
+                assert_int_equal(counters[1][neutral], 1);
+                assert_int_equal(counters[2][tc ? 3 : 1], 1);
+                assert_int_equal(test_hits(*state, programs[2]), 1);
+                if (kernel_program_find_map(programs[1], "hits") >= 0)
+                        assert_int_equal(test_hits(*state, programs[1]), 1);
+                print_message("%s: %s, %u of %u processed\n", kinds[i].object, slot_form_to_string(info.forms[1]),
+                              programs[1]->info.verified_insns, info.verified_insns);
+
+                kernel_fused_free(fused);
+                unref_all(programs, 3);
+        }
+}
+
+/* All kinds of members of XDP that fit together, in one chain. */
+static void test_all_kinds_together(void **state) {
+        static const char *const skipped[] = { "manymaps", "globals", "maps", "toolong" };
+        KernelProgram *programs[ELEMENTSOF(kinds)];
+        OrderPacket packet;
+        KernelFused *fused;
+        size_t n = 0;
+
+        for (size_t i = 0; i < ELEMENTSOF(kinds); i++) {
+                bool skip = hook_is_tc(kinds[i].hook);
+
+                for (size_t j = 0; j < ELEMENTSOF(skipped); j++)
+                        skip = skip || streq(kinds[i].object, skipped[j]);
+                if (!skip)
+                        programs[n++] = must_load(*state, &(TestProgram){ .name = kinds[i].object,
+                                                                          .object = kinds[i].object,
+                                                                          .function = kinds[i].function,
+                                                                          .type = kinds[i].type });
+        }
+        make_order_packet(&packet);
+        fused = must_build(*state, HOOK_XDP, programs, n, NULL, NULL);
+        assert_int_equal(test_run(fused, &packet, sizeof(packet), 1), 2);
+        for (size_t i = 0; i < n; i++)
+                if (kernel_program_find_map(programs[i], "hits") >= 0)
+                        assert_int_equal(test_hits(*state, programs[i]), 1);
+        kernel_fused_free(fused);
+        unref_all(programs, n);
+}
+
+/* A tail call ends in the chain's next slot, not in the end of the chain. */
+static void test_tail_call(void **state) {
+        KernelProgram *programs[] = { load(state, "tailcall", "xdp_tailcall", NEUTRAL),
+                                      load(state, "verdict", "xdp_verdict", 3) };
+        KernelProgram *targets[] = { load(state, "tailcall", "xdp_tailcall_target", NEUTRAL) };
+        uint32_t sets[] = { 1 << 1 | 1 << 2, 0 }, key = 1;
+        uint64_t counters[CHAIN_SEATS_MAX][VERDICT_BUCKETS];
+        KernelFused *fused = must_build(*state, HOOK_XDP, programs, 2, sets, NULL), *target;
+        ssize_t jumps = kernel_program_find_map(programs[0], "jumps");
+
+        assert_int_equal(test_run(fused, NULL, 0, 1), 3);
+        test_counters(fused, counters);
+        assert_int_equal(counters[0][2], 1);
+
+        /* a chain is a fine target */
+        target = must_build(*state, HOOK_XDP, targets, 1, NULL, NULL);
+        assert_int_equal(bpf_map_update_elem(programs[0]->map_fds[jumps], &key, &target->program_fd, BPF_ANY), 0);
+        assert_int_equal(test_run(fused, NULL, 0, 10), 3);
+        test_counters(fused, counters);
+        assert_int_equal(counters[0][1], 10);
+        assert_int_equal(counters[1][3], 11);
+        assert_int_equal(test_hits(*state, targets[0]), 10);
+
+        kernel_fused_free(target);
+        kernel_fused_free(fused);
+        unref_all(targets, 1);
+        unref_all(programs, 2);
+}
+
+/* Does the error have this code and all of these words? */
+static void check_error(const Error *error, ErrorCode code, const char *const *words) {
+        if (error->code != code)
+                fail_msg("%s: %s", error_code_to_string(error->code), strna(error->message));
+        for (; *words; words++)
+                if (!strstr(error->message, *words))
+                        fail_msg("\"%s\" lacks \"%s\"", error->message, *words);
+        print_message("%s\n", error->message);
+}
+
+#define WORDS(...) ((const char *const[]){ __VA_ARGS__, NULL })
+
+static void check_build_error(void **state, Hook hook, KernelProgram **programs, size_t n, ErrorCode code,
+                              const char *const *words) {
+        _cleanup_error_ Error error = ERROR_INIT;
+        KernelFused *fused = NULL;
+        unsigned fds = test_count_fds();
+
+        assert_int_equal(test_build(*state, hook, programs, n, NULL, &fused, NULL, &error),
+                         error_code_to_errno(code));
+        assert_null(fused);
+        check_error(&error, code, words);
+        assert_int_equal(test_count_fds(), fds);
+}
+
+static void test_limits(void **state) {
+        KernelProgram *programs[CHAIN_SLOTS_MAX];
+
+        for (size_t i = 0; i < 4; i++)
+                programs[i] = load(state, "manymaps", "xdp_manymaps", NEUTRAL);
+        check_build_error(state, HOOK_XDP, programs, 4, ERROR_LIMIT_EXCEEDED, WORDS("85 maps", "64", "xdp_manymaps"));
+        unref_all(programs, 4);
+
+        for (size_t i = 0; i < 3; i++)
+                programs[i] = load(state, "manytailcalls", "xdp_manytailcalls", NEUTRAL);
+        check_build_error(state, HOOK_XDP, programs, 3, ERROR_LIMIT_EXCEEDED, WORDS("36", "33", "tail calls"));
+        unref_all(programs, 3);
+
+        for (size_t i = 0; i < 52; i++)
+                programs[i] =
+                        i == 0 ? load(state, "subprog", "xdp_subprog", NEUTRAL) : kernel_program_ref(programs[0]);
+        check_build_error(state, HOOK_XDP, programs, 52, ERROR_LIMIT_EXCEEDED, WORDS("262 functions", "256"));
+        unref_all(programs, 52);
+
+        for (size_t i = 0; i < 4; i++)
+                programs[i] = load(state, "toolong", "xdp_toolong", NEUTRAL);
+        check_build_error(state, HOOK_XDP, programs, 4, ERROR_LIMIT_EXCEEDED,
+                          WORDS("1000000 instructions", "xdp_toolong"));
+        unref_all(programs, 4);
+}
+
+static void test_wrong_hook(void **state) {
+        KernelProgram *xdp = load(state, "verdict", "xdp_verdict", NEUTRAL);
+        KernelProgram *tc = load(state, "verdict", "tc_verdict", NEUTRAL);
+
+        check_build_error(state, HOOK_TC_INGRESS, &xdp, 1, ERROR_INCOMPATIBLE,
+                          WORDS("xdp_verdict", "XDP", "tc-ingress"));
+        check_build_error(state, HOOK_XDP, &tc, 1, ERROR_INCOMPATIBLE, WORDS("tc_verdict", "TC", "xdp"));
+        kernel_program_unref(xdp);
+        kernel_program_unref(tc);
+}
+
+/* A chain takes packets of several buffers only if all its members take such: so a veth with a large MTU, which needs
+ * that, takes the one chain and not the other. */
+static void test_frags(void **state) {
+        KernelProgram *programs[] = { load(state, "frags", "xdp_frags", NEUTRAL),
+                                      load(state, "frags", "xdp_frags", NEUTRAL),
+                                      load(state, "verdict", "xdp_verdict", NEUTRAL) };
+        LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = XDP_FLAGS_DRV_MODE);
+        KernelFused *fused;
+        int netns, link, ifindex;
+
+        assert_true(programs[0]->info.frags);
+        assert_false(programs[2]->info.frags);
+
+        netns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+        assert_true(netns >= 0);
+        assert_int_equal(unshare(CLONE_NEWNET), 0);
+        assert_int_equal(system("ip link add bct-a mtu 9000 type veth peer name bct-b mtu 9000"), 0);
+        ifindex = (int) if_nametoindex("bct-a");
+
+        fused = must_build(*state, HOOK_XDP, programs, 3, NULL, NULL);
+        assert_int_equal(bpf_link_create(fused->program_fd, ifindex, BPF_XDP, &opts), -ERANGE);
+        kernel_fused_free(fused);
+
+        fused = must_build(*state, HOOK_XDP, programs, 2, NULL, NULL);
+        link = bpf_link_create(fused->program_fd, ifindex, BPF_XDP, &opts);
+        assert_true(link >= 0);
+        close(link);
+        kernel_fused_free(fused);
+
+        assert_int_equal(setns(netns, CLONE_NEWNET), 0);
+        close(netns);
+        unref_all(programs, 3);
+}
+
+static void check_load_error(void **state, const TestProgram *what, ErrorCode code, const char *where,
+                             const char *const *words, bool log) {
+        _cleanup_error_ Error error = ERROR_INIT;
+        KernelProgram *program = NULL;
+        unsigned fds = test_count_fds();
+
+        assert_int_equal(test_load(*state, what, &program, NULL, &error), error_code_to_errno(code));
+        assert_null(program);
+        check_error(&error, code, words);
+        assert_string_equal(error.where, where);
+        assert_int_equal(error.log != NULL, log);
+        assert_int_equal(test_count_fds(), fds);
+}
+
+static void test_refused_members(void **state) {
+        check_load_error(state, &(TestProgram){ .name = "bad", .object = "rejected", .function = "xdp_rejected" },
+                         ERROR_VERIFIER_REJECTED, "programs.bad",
+                         WORDS("xdp_rejected", "invalid access to packet", "data[100]", "rejected.bpf.c:"), true);
+        check_load_error(state, &(TestProgram){ .name = "bad", .object = "rejected", .function = "tc_rejected" },
+                         ERROR_VERIFIER_REJECTED, "programs.bad", WORDS("tc_rejected", "invalid access to packet"),
+                         true);
+        check_load_error(state, &(TestProgram){ .name = "bad", .object = "throw" }, ERROR_NOT_SUPPORTED,
+                         "programs.bad", WORDS("xdp_throw", "bpf_throw()"), false);
 }
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_two_members),
+#define TEST(name) cmocka_unit_test_setup_teardown(name, remember_fds, compare_fds)
+                TEST(test_two_members),     TEST(test_all_sets_xdp),       TEST(test_many_sets_tc),
+                TEST(test_order),           TEST(test_64_slots),           TEST(test_seats),
+                TEST(test_kinds),           TEST(test_all_kinds_together), TEST(test_tail_call),
+                TEST(test_limits),          TEST(test_wrong_hook),         TEST(test_frags),
+                TEST(test_refused_members),
         };
 
         if (geteuid() != 0) {
