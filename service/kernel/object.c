@@ -9,6 +9,7 @@
 /* What a program is for a chain. */
 typedef enum Usability {
         USABLE,
+        USABLE_AS_TOLD,  /* only because the document says so, its section tells nothing or something else */
         TYPE_UNKNOWN,    /* by its section; the document may tell */
         TYPE_OTHER_HOOK, /* XDP or TC, but the document says the other */
         TYPE_FOREIGN,    /* for none of our hooks */
@@ -42,21 +43,20 @@ static Usability program_usability(const struct bpf_program *program, const char
         case BPF_PROG_TYPE_SCHED_CLS:
                 return wanted == BPF_PROG_TYPE_UNSPEC || wanted == found ? USABLE : TYPE_OTHER_HOOK;
         case BPF_PROG_TYPE_UNSPEC:
-                if (wanted != BPF_PROG_TYPE_UNSPEC)
-                        *ret_type = wanted;
-                else if (startswith(section, "xdp"))
-                        *ret_type = BPF_PROG_TYPE_XDP;
+                if (startswith(section, "xdp"))
+                        found = BPF_PROG_TYPE_XDP;
                 else if (startswith(section, "tc") || startswith(section, "classifier"))
-                        *ret_type = BPF_PROG_TYPE_SCHED_CLS;
-                else
+                        found = BPF_PROG_TYPE_SCHED_CLS;
+                *ret_type = wanted != BPF_PROG_TYPE_UNSPEC ? wanted : found;
+                if (*ret_type == BPF_PROG_TYPE_UNSPEC)
                         return TYPE_UNKNOWN;
-                return USABLE;
+                return *ret_type == found ? USABLE : USABLE_AS_TOLD;
         default: return TYPE_FOREIGN;
         }
 }
 
 /* Names of the programs in the object, for messages; at most so many. */
-static char *list_programs(const Object *object, const char *type, bool usable_only) {
+static char *list_programs(const Object *object, const char *type, Usability worst) {
         _cleanup_free_ char *text = NULL;
         struct bpf_program *program;
         unsigned n = 0;
@@ -70,7 +70,7 @@ static char *list_programs(const Object *object, const char *type, bool usable_o
                 enum bpf_prog_type t;
                 Usability u = program_usability(program, type, &t);
 
-                if (usable_only && u != USABLE)
+                if (u > worst)
                         continue;
                 if (n++ < 16)
                         fprintf(f, "%s%.64s (%.64s)", n > 1 ? ", " : "", bpf_program__name(program),
@@ -103,7 +103,8 @@ static int refuse_type(const ProgramRequest *request, const struct bpf_program *
                                     section, name, request->object_name, type_to_string(bpf_program__type(program)),
                                     request->type);
         case TYPE_FOREIGN:
-        case USABLE: break;
+        case USABLE:
+        case USABLE_AS_TOLD: break;
         }
         return error_set_at(
                 error, ERROR_INCOMPATIBLE, request->where,
@@ -112,46 +113,70 @@ static int refuse_type(const ProgramRequest *request, const struct bpf_program *
                 name, request->object_name, section, type_to_string(bpf_program__type(program)));
 }
 
-static int choose_program(Object *object, const ProgramRequest *request, Error *error) {
+static int choose_named(Object *object, const ProgramRequest *request, Error *error) {
         _cleanup_free_ char *where = json_path_member(request->where, "function"), *list = NULL;
-        struct bpf_program *program, *found = NULL;
-        Usability usability = USABLE;
+        Usability usability;
+
+        object->program = bpf_object__find_program_by_name(object->bpf, request->function);
+        if (!object->program) {
+                list = list_programs(object, NULL, TYPE_FOREIGN);
+                return error_set_at(error, ERROR_NO_SUCH_PROGRAM, where, "%s has no program %.64s. It has: %s.",
+                                    request->object_name, request->function, strna(list));
+        }
+        usability = program_usability(object->program, request->type, &object->type);
+        if (usability > USABLE_AS_TOLD)
+                return refuse_type(request, object->program, usability, error);
+        return 0;
+}
+
+/* Counts the programs of this usability and remembers the last one. */
+static unsigned find_programs(Object *object, const char *type, Usability usability) {
+        struct bpf_program *program;
         unsigned n = 0;
 
-        if (request->function) {
-                found = bpf_object__find_program_by_name(object->bpf, request->function);
-                if (!found) {
-                        list = list_programs(object, NULL, false);
-                        return error_set_at(error, ERROR_NO_SUCH_PROGRAM, where,
-                                            "%s has no program %.64s. It has: %s.", request->object_name,
-                                            request->function, strna(list));
-                }
-                usability = program_usability(found, request->type, &object->type);
-                if (usability != USABLE)
-                        return refuse_type(request, found, usability, error);
-        } else {
-                bpf_object__for_each_program(program, object->bpf) {
-                        enum bpf_prog_type type;
+        bpf_object__for_each_program(program, object->bpf) {
+                enum bpf_prog_type t;
 
-                        if (program_usability(program, request->type, &type) != USABLE)
-                                continue;
-                        n++;
-                        found = program;
-                        object->type = type;
-                }
-                list = list_programs(object, request->type, n > 1);
-                if (n == 0)
-                        return error_set_at(error, ERROR_NO_SUCH_PROGRAM, request->where,
-                                            "%s has no program for %s. It has: %s.", request->object_name,
-                                            request->type ? request->type : "XDP or TC", strna(list));
-                if (n > 1)
-                        return error_set_at(error, ERROR_INVALID_DOCUMENT, request->where,
-                                            "%s has %u programs: %s. Name one of them by \"function\".",
-                                            request->object_name, n, strna(list));
+                if (program_usability(program, type, &t) != usability)
+                        continue;
+                object->program = program;
+                object->type = t;
+                n++;
         }
+        return n;
+}
 
-        object->program = found;
-        object->frags = object->type == BPF_PROG_TYPE_XDP && section_has_frags(bpf_program__section_name(found));
+/* The only program of a usable type; those that need the document's word count only where there are no others. */
+static int choose_only(Object *object, const ProgramRequest *request, Error *error) {
+        _cleanup_free_ char *list = NULL;
+        Usability usability = USABLE;
+        unsigned n;
+
+        n = find_programs(object, request->type, usability);
+        if (n == 0)
+                n = find_programs(object, request->type, usability = USABLE_AS_TOLD);
+        if (n == 1)
+                return 0;
+
+        list = list_programs(object, request->type, n > 1 ? usability : TYPE_FOREIGN);
+        if (n > 1)
+                return error_set_at(error, ERROR_INVALID_DOCUMENT, request->where,
+                                    "%s has %u programs: %s. Name one of them by \"function\".", request->object_name,
+                                    n, strna(list));
+        return error_set_at(error, ERROR_NO_SUCH_PROGRAM, request->where, "%s has no program for %s. It has: %s.%s",
+                            request->object_name, request->type ? request->type : "XDP or TC", strna(list),
+                            find_programs(object, request->type, TYPE_UNKNOWN) > 0
+                                    ? " Add \"type\" if the section does not tell it."
+                                    : "");
+}
+
+static int choose_program(Object *object, const ProgramRequest *request, Error *error) {
+        int r = request->function ? choose_named(object, request, error) : choose_only(object, request, error);
+
+        if (r < 0)
+                return r;
+        object->frags =
+                object->type == BPF_PROG_TYPE_XDP && section_has_frags(bpf_program__section_name(object->program));
         return 0;
 }
 
