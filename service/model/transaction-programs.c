@@ -122,16 +122,19 @@ int transaction_load_programs(Transaction *t) {
 
 int transaction_commit_programs(Transaction *t, Error *error) {
         TABLE_FOREACH(ProgramChange, change, &t->programs) {
+                ProgramInfo info = {};
                 int r;
 
                 if (!change->kernel || !change->needed)
                         continue;
-                r = t->manager->ops->program_commit(t->manager->kernel, change->kernel, &change->info, error);
+                r = t->manager->ops->program_commit(t->manager->kernel, change->kernel, &info, error);
                 if (r < 0) {
                         error_ensure(error, r, "the maps can't be pinned");
                         error_prefix(error, "program %s: ", change->name);
                         return r;
                 }
+                program_info_done(&change->info);
+                change->info = info;
                 change->committed = true;
         }
         return 0;
