@@ -20,6 +20,7 @@ Traffic is exact: no address resolution, no neighbour discovery, no router solic
 
 import contextlib
 import ctypes
+import functools
 import ipaddress
 import json
 import os
@@ -53,6 +54,7 @@ SO_RCVBUFFORCE = 33
 SO_SNDBUFFORCE = 32
 ETH_P_IP = 0x0800
 ETH_P_IPV6 = 0x86DD
+UDP_NO_CHECK6_RX = 102
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -254,9 +256,36 @@ def _checksum(data):
     return ~total & 0xFFFF
 
 
+@functools.lru_cache(maxsize=4096)
+def _address(text):
+    return ipaddress.ip_address(text)
+
+
+# tests/bpf/order.h: the payload of a packet that keeps a trace of the programs it went through.
+ORDER_MAGIC = b"BCOR"
+ORDER_MAX = 64
+
+
+def order_payload(sequence):
+    return struct.pack("!4sI4x", ORDER_MAGIC, sequence) + bytes(2 * ORDER_MAX)
+
+
+def order_trace(payload):
+    """(sequence, [(id, generation), …] in the order in which programs ran, how many found no room)"""
+    magic, sequence, count, lost = struct.unpack_from("!4sIBB", payload)
+    assert magic == ORDER_MAGIC, "the payload has no trace"
+    return sequence, [tuple(payload[12 + 2 * i : 14 + 2 * i]) for i in range(count)], lost
+
+
+def _number(payload):
+    if payload[:4] == ORDER_MAGIC:
+        return struct.unpack_from("!I", payload, 4)[0]
+    return struct.unpack_from("!Q", payload)[0] if len(payload) >= 8 else None
+
+
 def udp_frame(source_mac, target_mac, source, target, source_port, target_port, payload):
     """A whole Ethernet frame with IPv4 or IPv6 and UDP, checksums included."""
-    source, target = ipaddress.ip_address(source), ipaddress.ip_address(target)
+    source, target = _address(source), _address(target)
     length = 8 + len(payload)
     udp = struct.pack("!HHHH", source_port, target_port, length, 0) + payload
     if source.version == 4:
@@ -273,23 +302,25 @@ def udp_frame(source_mac, target_mac, source, target, source_port, target_port, 
 
 
 class Sender:
-    """Sends UDP packets as whole frames from the outer end of a wire; each carries a running number of 8 bytes.
+    """Sends UDP packets as whole frames from the outer end of a wire; each carries a running number of 8 bytes, or
+    with `trace` the payload that the order programs append to (Receiver.traces).
 
     Sources are whatever the test says; nothing is resolved and nothing else is sent."""
 
-    def __init__(self, wire, source=None, target=None, source_port=4000, port=9000, size=18):
+    def __init__(self, wire, source=None, target=None, source_port=4000, port=9000, size=18, trace=False):
         self.wire = wire
         self.source = source or wire.outer_address
         self.target = target or (wire.inner_address6 if ":" in self.source else wire.inner_address)
         self.source_port, self.port = source_port, port
         self.size = max(size, 8)
+        self.trace = trace
         self.sent = 0
         self.socket = wire.outer.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         self.socket.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, 16 << 20)
         self.socket.bind((wire.outer_name, 0))
 
     def frame(self, number, source=None):
-        payload = struct.pack("!Q", number).ljust(self.size, b"\0")
+        payload = order_payload(number) if self.trace else struct.pack("!Q", number).ljust(self.size, b"\0")
         return udp_frame(self.wire.outer_mac, self.wire.inner_mac, source or self.source, self.target,
                          self.source_port, self.port, payload)
 
@@ -339,8 +370,11 @@ class Receiver:
         self.socket = namespace.socket(socket.AF_INET6 if ipv6 else socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 256 << 20)
         self.socket.bind(("::" if ipv6 else "0.0.0.0", port))
+        if ipv6:
+            self.socket.setsockopt(socket.IPPROTO_UDP, UDP_NO_CHECK6_RX, 1)
         self.socket.setblocking(False)
         self.packets = []  # (source address, running number) in order of arrival
+        self.payloads = []  # of the same packets
 
     def drain(self, idle=0.1):
         """Takes what is there until nothing comes for `idle` seconds; returns the packets of this call."""
@@ -349,8 +383,8 @@ class Receiver:
             with contextlib.suppress(BlockingIOError):
                 while True:
                     data, address = self.socket.recvfrom(65535)
-                    number = struct.unpack("!Q", data[:8])[0] if len(data) >= 8 else None
-                    self.packets.append((address[0], number))
+                    self.packets.append((address[0], _number(data)))
+                    self.payloads.append(data)
         return self.packets[first:]
 
     def take(self, count, timeout=None):
@@ -365,6 +399,10 @@ class Receiver:
     @property
     def numbers(self):
         return [number for _, number in self.packets]
+
+    @property
+    def traces(self):
+        return [order_trace(payload) for payload in self.payloads]
 
     def close(self):
         self.socket.close()
@@ -622,6 +660,27 @@ class Lab:
     def apply(self, name, contents, *options, **more):
         """Applies a document that needs no file of its own."""
         return self.client("apply", "-", "--name", name, *options, input=json.dumps(contents), **more)
+
+    def chain(self, interface, hook):
+        """A chain as `bpfchain --json status` shows it, or None."""
+        for item in self.client_json("status")["interfaces"]:
+            for chain in item["chains"]:
+                if (chain["interface"], chain["hook"]) == (interface, hook):
+                    return chain
+        return None
+
+    def map_entry(self, program, name, key):
+        """The value behind a key (bytes or hexadecimal) as bytes; a list of them, one for each CPU, where the map
+        is per CPU."""
+        key = key.hex() if isinstance(key, bytes) else key
+        entry = self.client_json("map", "get", program, name, key)
+        if "values" in entry:
+            return [bytes.fromhex(value) for value in entry["values"]]
+        return bytes.fromhex(entry["value"])
+
+    def hits(self, program):
+        """What the programs of tests/bpf count: packets that they saw."""
+        return sum(int.from_bytes(value, sys.byteorder) for value in self.map_entry(program, "hits", bytes(4)))
 
     def bpftool(self, *arguments):
         return json.loads(self.inner.run("bpftool", "--json", *arguments).stdout or "null")
