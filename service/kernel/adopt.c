@@ -60,6 +60,43 @@ static int open_program(const char *path, uint32_t id, Candidate *ret, bool *ret
         return 0;
 }
 
+/* Has the map the shape of a chain's counters? Another version of the service may have left another one. */
+static bool counters_fit(int fd) {
+        struct bpf_map_info info = {};
+        uint32_t size = sizeof(info);
+
+        return bpf_map_get_info_by_fd(fd, &info, &size) >= 0 && info.type == BPF_MAP_TYPE_PERCPU_ARRAY &&
+               info.max_entries == 1 && info.value_size == sizeof(uint64_t[CHAIN_SEATS_MAX][VERDICT_BUCKETS]);
+}
+
+/* The counters by their pin. Where it is lost, the program still has them (which takes CAP_SYS_ADMIN). */
+static int open_counters(const char *path, int program_fd) {
+        uint32_t ids[64] = {};
+        struct bpf_prog_info info = { .nr_map_ids = ELEMENTSOF(ids), .map_ids = (uint64_t) (uintptr_t) ids };
+        uint32_t size = sizeof(info);
+        int fd, r;
+
+        fd = pins_open(path, false);
+        if (fd >= 0 && counters_fit(fd))
+                return fd;
+        safe_close(fd);
+
+        r = bpf_prog_get_info_by_fd(program_fd, &info, &size);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < MIN2(info.nr_map_ids, ELEMENTSOF(ids)); i++) {
+                struct bpf_map_info map = {};
+
+                fd = bpf_map_get_fd_by_id(ids[i]);
+                size = sizeof(map);
+                if (fd >= 0 && counters_fit(fd) && bpf_map_get_info_by_fd(fd, &map, &size) >= 0 &&
+                    streq(map.name, "bc_counters"))
+                        return fd;
+                safe_close(fd);
+        }
+        return -ENOENT;
+}
+
 static int fused_from_pins(const Kernel *kernel, int ifindex, Hook hook, uint32_t program_id, KernelFused **ret) {
         _cleanup_(kernel_fused_freep) KernelFused *fused = NULL;
         _cleanup_free_ char *program = NULL, *counters = NULL;
@@ -92,7 +129,7 @@ static int fused_from_pins(const Kernel *kernel, int ifindex, Hook hook, uint32_
                 (void) pins_finish(counters);
                 (void) pins_finish(program);
         }
-        fused->counters_fd = pins_open(counters, false);
+        fused->counters_fd = open_counters(counters, fused->program_fd);
         if (fused->counters_fd < 0)
                 log_warning("The counters of the %s chain on interface %d are lost: %s", hook_to_string(hook),
                             ifindex, strerror(-fused->counters_fd));

@@ -106,6 +106,31 @@ static int exchange_program(const KernelAttachment *attachment, const KernelFuse
         return bpf_link_update(attachment->link_fd, new->program_fd, &opts);
 }
 
+/* The kernel says EPERM when another program than the expected one is in the link. The link is ours, so that whoever
+ * put it there (BPF_LINK_UPDATE by id or by pin) did so knowingly in our place: the chain comes back. A filter can
+ * have been made anew by somebody else at our handle, so that one is left to him. */
+static int exchange_or_restore(const ChainCommit *item) {
+        const KernelAttachment *attachment = item->attachment;
+        uint32_t link_id, id;
+        int ifindex, r;
+
+        r = exchange_program(attachment, attachment->fused, item->fused);
+        if (r != -EPERM || attachment->kind == ATTACH_KIND_CLSACT ||
+            attachment_read_link(attachment->link_fd, attachment->hook, &ifindex, &link_id, &id) < 0 ||
+            id == attachment->fused->program_id)
+                return r;
+
+        r = bpf_link_update(attachment->link_fd, item->fused->program_fd, NULL);
+        if (r >= 0) {
+                _cleanup_free_ char *who = foreign_describe_program(id);
+
+                log_warning("Somebody had put %s into link %u, which is bpfchain's, in the place of the %s chain of "
+                            "%s; the chain is back",
+                            strna(who), link_id, hook_to_string(item->hook), item->interface);
+        }
+        return r;
+}
+
 /* What stands in the way of an exchange: the same checks that chain_check() makes, as a sentence. */
 static int refused_exchange(ChainCommit *item, int r) {
         const KernelAttachment *attachment = item->attachment;
@@ -125,14 +150,16 @@ static int refused_exchange(ChainCommit *item, int r) {
                                  "The %s chain of %s was taken off its hook by somebody else. Detach it, so that it "
                                  "can be attached anew.",
                                  hook_to_string(item->hook), item->interface);
-        if (k >= 0 && id != attachment->fused->program_id) {
+        if (k >= 0 && attachment->kind == ATTACH_KIND_CLSACT && id != attachment->fused->program_id) {
                 _cleanup_free_ char *who = foreign_describe_program(id);
 
                 return error_set(
                         &item->error, ERROR_HOOK_BUSY,
-                        "Somebody put %s in the place of the %s chain of %s. Detach the chain, which removes "
-                        "it, and attach the chain anew.",
-                        strna(who), hook_to_string(item->hook), item->interface);
+                        "Somebody put %s in the place of the %s chain of %s, at priority %d and handle 0x%x of "
+                        "clsact. Remove it (tc filter del dev %s %s pref %d handle 0x%x bpf).",
+                        strna(who), hook_to_string(item->hook), item->interface, CLSACT_PRIORITY, CLSACT_HANDLE,
+                        item->interface, item->hook == HOOK_TC_INGRESS ? "ingress" : "egress", CLSACT_PRIORITY,
+                        CLSACT_HANDLE);
         }
         return error_set(&item->error, ERROR_FAILED, "Exchanging the %s chain of %s failed: %s.",
                          hook_to_string(item->hook), item->interface, strerror(-r));
@@ -162,7 +189,7 @@ static int commit_exchange(const Kernel *kernel, ChainCommit *item) {
 
         r = stage_pins(kernel, attachment, item->fused);
         if (r >= 0) {
-                r = exchange_program(attachment, attachment->fused, item->fused);
+                r = exchange_or_restore(item);
                 if (r < 0) {
                         r = refused_exchange(item, r);
                         (void) pin_all(kernel, attachment, attachment->fused);

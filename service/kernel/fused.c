@@ -40,7 +40,7 @@ static int fused_new(const FuseRequest *request, KernelFused **ret) {
 static int open_counters(const FuseRequest *request, Error *error) {
         int fd;
 
-        if (request->attachment) {
+        if (request->attachment && attachment_counters_fd(request->attachment) >= 0) {
                 fd = fcntl(attachment_counters_fd(request->attachment), F_DUPFD_CLOEXEC, 3);
                 return fd < 0 ? -errno : fd;
         }

@@ -26,7 +26,7 @@ struct KernelFused {
         char tag[17];
         int counters_fd; /* >= 0, owned: per-CPU array, 1 entry, u64[CHAIN_SEATS_MAX][VERDICT_BUCKETS]. The same map
                           * as the attachment's where the request named one, else a new one with its own descriptor.
-                          */
+                          * -EBADF only in an adopted attachment that lost them. */
         KernelProgram **programs; /* references: they keep the members' maps open (and prog_arrays filled) */
         size_t n_programs;
 };

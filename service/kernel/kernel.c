@@ -2,6 +2,7 @@
 #include "kernel/attach.h"
 #include "kernel/fused.h"
 #include "kernel/interface-details.h"
+#include "kernel/libbpf-callbacks.h"
 #include "kernel/map-access.h"
 #include "kernel/program.h"
 
@@ -10,6 +11,12 @@
 int kernel_new(const char *bpffs_dir, TcAttach tc_attach, Kernel **ret) {
         _cleanup_(kernel_freep) Kernel *kernel = NULL;
         size_t n;
+        int r;
+
+        /* Above all so that its messages go where ours go. */
+        r = libbpf_register();
+        if (r < 0)
+                return r;
 
         if (!bpffs_dir)
                 bpffs_dir = BPFFS_DIR_DEFAULT;
