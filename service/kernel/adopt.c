@@ -6,6 +6,7 @@
 #include "kernel/clsact.h"
 #include "kernel/pins.h"
 #include "kernel/uapi.h"
+#include "kernel/xdp-query.h"
 #include "util/log.h"
 
 /*
@@ -143,15 +144,15 @@ static int fused_from_pins(const Kernel *kernel, int ifindex, Hook hook, uint32_
 static int link_is_here(int ifindex, Hook hook, uint32_t link_id, uint32_t program_id, bool *ret_native) {
         uint32_t programs[64] = {}, links[64] = {};
         LIBBPF_OPTS(bpf_prog_query_opts, tcx, .prog_ids = programs, .link_ids = links, .prog_cnt = 64);
-        LIBBPF_OPTS(bpf_xdp_query_opts, xdp);
+        XdpPrograms xdp;
         int r;
 
         if (hook == HOOK_XDP) {
-                r = bpf_xdp_query(ifindex, 0, &xdp);
+                r = xdp_query_programs(ifindex, &xdp);
                 if (r < 0)
                         return r == -ENODEV ? 0 : r;
-                *ret_native = xdp.drv_prog_id == program_id;
-                return xdp.drv_prog_id == program_id || xdp.skb_prog_id == program_id;
+                *ret_native = xdp.native == program_id;
+                return xdp.native == program_id || xdp.generic == program_id;
         }
 
         *ret_native = false;

@@ -4,9 +4,9 @@
 #include <sys/utsname.h>
 #include <sys/vfs.h>
 
-#include "kernel/interface-details.h"
 #include "kernel/kernel.h"
 #include "kernel/uapi.h"
+#include "kernel/xdp-query.h"
 
 #define LOOPBACK_IFINDEX 1 /* in every network namespace */
 
@@ -59,7 +59,9 @@ static int try_btf(void) {
 }
 
 static int try_features(void) {
-        return interface_features_told() ? 0 : -EOPNOTSUPP;
+        uint64_t features;
+
+        return xdp_query_features(LOOPBACK_IFINDEX, &features);
 }
 
 static int add(json_object *to, const char *key, json_object *value) {

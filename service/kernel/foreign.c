@@ -10,6 +10,7 @@
 #include "kernel/foreign.h"
 #include "kernel/netlink.h"
 #include "kernel/uapi.h"
+#include "kernel/xdp-query.h"
 
 #define LINKS_SEARCHED_MAX 65536
 #define TCX_PROGRAMS_MAX   64 /* BPF_MPROG_MAX of the kernel, include/linux/bpf_mprog.h */
@@ -71,14 +72,14 @@ static bool listing_wants(const Listing *listing, uint32_t id) {
 }
 
 static int list_xdp(Listing *listing, int ifindex) {
-        LIBBPF_OPTS(bpf_xdp_query_opts, opts);
+        XdpPrograms xdp;
         int r;
 
-        r = bpf_xdp_query(ifindex, 0, &opts);
+        r = xdp_query_programs(ifindex, &xdp);
         if (r < 0)
                 return r;
 
-        uint32_t ids[] = { opts.drv_prog_id, opts.skb_prog_id, opts.hw_prog_id };
+        uint32_t ids[] = { xdp.native, xdp.generic, xdp.offloaded };
         for (size_t i = 0; i < ELEMENTSOF(ids); i++)
                 if (listing_wants(listing, ids[i]) && !listing_add(listing, HOOK_XDP, "xdp", ids[i]))
                         return -ENOMEM;
@@ -192,26 +193,26 @@ char *foreign_describe_program(uint32_t program_id) {
 }
 
 int foreign_xdp_holder(int ifindex, const char *interface, char **ret_who, char **ret_remedy) {
-        LIBBPF_OPTS(bpf_xdp_query_opts, opts);
+        XdpPrograms xdp;
         _cleanup_free_ char *program = NULL, *who = NULL, *remedy = NULL;
         const char *mode, *command;
         uint32_t id, link_id;
         int r;
 
-        r = bpf_xdp_query(ifindex, 0, &opts);
+        r = xdp_query_programs(ifindex, &xdp);
         if (r < 0)
                 return r;
 
-        if (opts.drv_prog_id) {
-                id = opts.drv_prog_id;
+        if (xdp.native) {
+                id = xdp.native;
                 mode = "native";
                 command = "xdpdrv";
-        } else if (opts.skb_prog_id) {
-                id = opts.skb_prog_id;
+        } else if (xdp.generic) {
+                id = xdp.generic;
                 mode = "generic";
                 command = "xdpgeneric";
-        } else if (opts.hw_prog_id) {
-                id = opts.hw_prog_id;
+        } else if (xdp.offloaded) {
+                id = xdp.offloaded;
                 mode = "offloaded";
                 command = "xdpoffload";
         } else

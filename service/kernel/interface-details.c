@@ -1,19 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <bpf/libbpf.h>
 #include <linux/ethtool.h>
-#include <linux/genetlink.h>
 #include <linux/sockios.h>
 #include <net/if.h>
-#include <netlink/attr.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "kernel/attach.h"
 #include "kernel/foreign.h"
 #include "kernel/interface-details.h"
-#include "kernel/netlink.h"
-
-#define GENL_TIMEOUT 5 /* seconds */
+#include "kernel/xdp-query.h"
 
 int interface_driver(const char *name, char ret[32]) {
         _cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -32,31 +27,7 @@ int interface_driver(const char *name, char ret[32]) {
         return 0;
 }
 
-static int on_family(const struct nlmsghdr *header, size_t size, void *userdata) {
-        *(bool *) userdata = true;
-        return 0;
-}
-
-bool interface_features_told(void) {
-        _cleanup_nl_socket_ struct nl_sock *sk = NULL;
-        struct {
-                struct genlmsghdr header;
-                struct nlattr attribute;
-                char name[8];
-        } request = {
-                .header = { .cmd = CTRL_CMD_GETFAMILY, .version = 1 },
-                .attribute = { .nla_type = CTRL_ATTR_FAMILY_NAME, .nla_len = NLA_HDRLEN + sizeof("netdev") },
-                .name = "netdev",
-        };
-        bool found = false;
-
-        if (netlink_open(NETLINK_GENERIC, 0, &sk) < 0 || netlink_set_timeout(sk, GENL_TIMEOUT) < 0)
-                return false;
-        return netlink_request(sk, GENL_ID_CTRL, &request, sizeof(request), on_family, &found) >= 0 && found;
-}
-
 int kernel_interface_details(void *userdata, int ifindex, const char *name, InterfaceDetails *ret) {
-        LIBBPF_OPTS(bpf_xdp_query_opts, opts);
         InterfaceDetails details = {};
         char current[IF_NAMESIZE];
 
@@ -65,10 +36,7 @@ int kernel_interface_details(void *userdata, int ifindex, const char *name, Inte
                 return -ENODEV;
         (void) interface_driver(current, details.driver);
 
-        if (bpf_xdp_query(ifindex, 0, &opts) >= 0) {
-                details.xdp_features = opts.feature_flags;
-                details.xdp_features_known = opts.feature_flags != 0 || interface_features_told();
-        }
+        details.xdp_features_known = xdp_query_features(ifindex, &details.xdp_features) >= 0;
 
         *ret = details;
         return 0;

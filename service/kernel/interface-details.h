@@ -11,10 +11,6 @@
 /* ethtool's name of the driver behind an interface; -EOPNOTSUPP: it has none. */
 int interface_driver(const char *name, char ret[32]);
 
-/* Does the kernel tell of XDP features? It does by the generic netlink family "netdev", since 6.3; without, libbpf
- * answers that there are none. */
-bool interface_features_told(void);
-
 int kernel_interface_details(void *userdata, int ifindex, const char *name, InterfaceDetails *ret);
 int kernel_interface_foreign(void *userdata, int ifindex, KernelAttachment *const *own, size_t n_own,
                              ForeignInfo **ret, size_t *ret_n);
