@@ -161,7 +161,7 @@ int client_connect(Client *client) {
         if (!options->address)
                 return strempty(path) ? connect_default(client) : connect_private(client, path);
 
-        r = start_address(options->address, &client->bus);
+        r = strchr(options->address, ':') ? start_address(options->address, &client->bus) : -EINVAL;
         if (r >= 0)
                 return EXIT_DONE;
         if (r == -EINVAL)

@@ -40,9 +40,20 @@ static void cell_programs(Client *client, Grid *grid, json_object *chain, const 
                 grid_cellf(grid, STYLE_NONE, "%s  %s  %s", before, output_glyph(&client->output, GLYPH_ARROW), after);
 }
 
+/* Why it is so, without the chain's name, which stands in front already. */
+static const char *chain_reason(json_object *chain) {
+        const char *reason = strempty_to(json_text(chain, "reason"), json_text(chain, "note")), *rest;
+
+        rest = startswith(reason, json_text(chain, "interface"));
+        rest = rest ? startswith(rest, "/") : NULL;
+        rest = rest ? startswith(rest, json_text(chain, "hook")) : NULL;
+        rest = rest ? startswith(rest, ": ") : NULL;
+        return rest ? rest : reason;
+}
+
 static void cell_times(Client *client, Grid *grid, json_object *chain) {
         uint64_t verify = json_number(chain, "verify-usec"), swap = json_number(chain, "swap-usec");
-        const char *reason = strempty_to(json_text(chain, "reason"), json_text(chain, "note"));
+        const char *reason = chain_reason(chain);
         const char *done = streq(json_text(chain, "change"), "attached") ? "attached" : "swapped";
         char a[USEC_STRING_SIZE], b[USEC_STRING_SIZE];
 

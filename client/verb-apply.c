@@ -150,11 +150,11 @@ static int fail_document(Client *client, const Input *input, int r, const sd_bus
         if (asprintf(&prefix, "%s.json:", input->name) < 0)
                 return fail_errno(-ENOMEM, "The document");
 
-        rest = startswith(message, prefix);
+        rest = streq(input->path, "-") ? NULL : startswith(message, prefix);
         n = strlen(message);
         document = sd_bus_error_has_name(error, SERVICE_ERROR "InvalidDocument");
-        return fail(EXIT_FAILED, "%s%s%s%s\nNothing was changed.%s", rest ? strempty_to(input->path, "-") : "",
-                    rest ? ":" : "", rest ? rest : message, n > 0 && message[n - 1] == '.' ? "" : ".",
+        return fail(EXIT_FAILED, "%s%s%s%s\nNothing was changed.%s", rest ? input->path : "", rest ? ":" : "",
+                    rest ? rest : message, n > 0 && message[n - 1] == '.' ? "" : ".",
                     document ? " See bpfchain-document(5) on what a document may hold." : "");
 }
 
