@@ -12,9 +12,9 @@ typedef struct Change {
         ObjectKind kind;
         bool existed; /* before the first note */
         bool exists;
-        bool all;      /* any property may have changed */
-        bool chains;   /* property Chains did */
-        bool conflict; /* a signal of its own */
+        bool changed;                                        /* perhaps: the snapshot knows */
+        bool conflict;                                       /* a signal of its own */
+        const char *properties[SNAPSHOT_PROPERTIES_MAX + 1]; /* to be told, filled in when flushing */
 } Change;
 
 typedef struct Membership {
@@ -33,7 +33,6 @@ struct Announcement {
 typedef enum Note {
         NOTE_ADDED,
         NOTE_CHANGED,
-        NOTE_CHAINS, /* only the property Chains */
         NOTE_REMOVED,
 } Note;
 
@@ -105,9 +104,8 @@ static Change *note(BusContext *context, ObjectKind kind, Note note, const char 
         }
 
         switch (note) {
-        case NOTE_ADDED: change->exists = change->all = true; break;
-        case NOTE_CHANGED: change->all = true; break;
-        case NOTE_CHAINS: change->chains = true; break;
+        case NOTE_ADDED: change->exists = change->changed = true; break;
+        case NOTE_CHANGED: change->changed = true; break;
         case NOTE_REMOVED: change->exists = false; break;
         }
         return change;
@@ -269,7 +267,7 @@ static void memberships_update(BusContext *context, bool tell) {
 
                 if (tell && membership->digest != membership->fresh &&
                     manager_get_program(context->manager, membership->program))
-                        (void) note(context, OBJECT_PROGRAM, NOTE_CHAINS, membership->program, NULL);
+                        (void) note(context, OBJECT_PROGRAM, NOTE_CHANGED, membership->program, NULL);
                 membership->digest = membership->fresh;
                 membership->fresh = 0;
                 if (membership->digest == 0) {
@@ -298,13 +296,42 @@ static void note_interfaces_of_chains(BusContext *context) {
         }
         for (size_t i = 0; i < n; i++)
                 if (manager_get_interface(context->manager, names[i]))
-                        (void) note(context, OBJECT_INTERFACE, NOTE_CHAINS, names[i], NULL);
+                        (void) note(context, OBJECT_INTERFACE, NOTE_CHANGED, names[i], NULL);
         object_list_free(names);
 }
 
 void changes_begin(BusContext *context) {
-        if (context->manager)
-                memberships_update(context, false);
+        if (!context->manager)
+                return;
+        memberships_update(context, false);
+        snapshots_done(&context->changes.snapshots);
+        (void) sd_event_source_set_enabled(context->changes.baseline, SD_EVENT_ONESHOT);
+}
+
+static void baseline_kind(BusContext *context, ObjectKind kind) {
+        const ObjectImplementation *implementation = object_implementation(kind);
+        const char *names[SNAPSHOT_PROPERTIES_MAX + 1];
+        sd_bus *bus = context->connections[0]->bus;
+        char **paths = NULL;
+
+        if (!implementation->enumerate) {
+                (void) snapshots_update(&context->changes.snapshots, bus, context, kind, implementation->path, names);
+                return;
+        }
+        if (implementation->enumerate(bus, implementation->path, context, &paths, NULL) < 0)
+                return;
+        for (char **path = paths; path && *path; path++)
+                (void) snapshots_update(&context->changes.snapshots, bus, context, kind, *path, names);
+        object_list_free(paths);
+}
+
+/* Once nothing else is to be done: a change that comes before tells of all properties, which is no harm. */
+static int on_baseline(sd_event_source *source, void *userdata) {
+        BusContext *context = userdata;
+
+        for (ObjectKind kind = 0; context->n_connections > 0 && kind < _OBJECT_KIND_MAX; kind++)
+                baseline_kind(context, kind);
+        return 0;
 }
 
 static int send_conflict(BusContext *context, Connection *connection, const Change *change) {
@@ -320,7 +347,6 @@ static int send_conflict(BusContext *context, Connection *connection, const Chan
 }
 
 static int send_change(BusContext *context, Connection *connection, const Change *change) {
-        static char *const chains_only[] = { (char *) "Chains", NULL };
         const char *interface = object_implementation(change->kind)->interface;
         sd_bus *bus = connection->bus;
         int r = 0;
@@ -329,10 +355,8 @@ static int send_change(BusContext *context, Connection *connection, const Change
                 r = sd_bus_emit_interfaces_added(bus, change->path, interface, NULL);
         else if (!change->exists && change->existed)
                 r = sd_bus_emit_interfaces_removed(bus, change->path, interface, NULL);
-        else if (change->exists && change->all)
-                r = sd_bus_emit_properties_changed_strv(bus, change->path, interface, NULL);
-        else if (change->exists && change->chains)
-                r = sd_bus_emit_properties_changed_strv(bus, change->path, interface, (char **) chains_only);
+        else if (change->exists && change->properties[0])
+                r = sd_bus_emit_properties_changed_strv(bus, change->path, interface, (char **) change->properties);
 
         if (r >= 0 && change->exists && change->conflict)
                 r = send_conflict(context, connection, change);
@@ -362,6 +386,24 @@ static void changes_send(BusContext *context, Connection *connection) {
                 (void) send_announcement(connection, &changes->announcements[i]);
 }
 
+/* Which properties are to be told? */
+static void changes_compare(BusContext *context) {
+        Changes *changes = &context->changes;
+        sd_bus *bus = context->connections[0]->bus;
+
+        TABLE_FOREACH(Change, change, &changes->objects) {
+                int r = 0;
+
+                if (!change->exists)
+                        snapshots_forget(&changes->snapshots, change->path);
+                else if (change->changed)
+                        r = snapshots_update(&changes->snapshots, bus, context, change->kind, change->path,
+                                             change->properties);
+                if (r < 0)
+                        log_debug("Can't see what changed of %s: %s", change->path, strerror(-r));
+        }
+}
+
 void changes_flush(BusContext *context) {
         Changes *changes = &context->changes;
 
@@ -371,9 +413,10 @@ void changes_flush(BusContext *context) {
                 memberships_update(context, true);
                 note_interfaces_of_chains(context);
         }
-        if (changes->objects.n == 0 && changes->n_announcements == 0)
+        if (context->n_connections == 0 || (changes->objects.n == 0 && changes->n_announcements == 0))
                 return;
 
+        changes_compare(context);
         for (size_t i = 0; i < context->n_connections; i++)
                 if (!context->connections[i]->dead) {
                         changes_send(context, context->connections[i]);
@@ -395,7 +438,16 @@ int changes_init(Changes *changes, BusContext *context) {
         if (r < 0)
                 return r;
         (void) sd_event_source_set_description(changes->deferred, "bus-changes");
-        return sd_event_source_set_enabled(changes->deferred, SD_EVENT_OFF);
+        r = sd_event_source_set_enabled(changes->deferred, SD_EVENT_OFF);
+        if (r < 0)
+                return r;
+
+        r = sd_event_add_defer(context->event, &changes->baseline, on_baseline, context);
+        if (r < 0)
+                return r;
+        (void) sd_event_source_set_description(changes->baseline, "bus-baseline");
+        r = sd_event_source_set_priority(changes->baseline, SD_EVENT_PRIORITY_IDLE);
+        return r < 0 ? r : sd_event_source_set_enabled(changes->baseline, SD_EVENT_OFF);
 }
 
 void changes_done(Changes *changes) {
@@ -403,5 +455,7 @@ void changes_done(Changes *changes) {
         table_done(&changes->objects);
         memberships_clear(changes);
         table_done(&changes->memberships);
+        snapshots_done(&changes->snapshots);
         changes->deferred = sd_event_source_unref(changes->deferred);
+        changes->baseline = sd_event_source_unref(changes->baseline);
 }

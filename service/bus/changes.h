@@ -10,6 +10,7 @@
 #include <systemd/sd-event.h>
 
 #include "bus/object.h"
+#include "bus/snapshot.h"
 #include "util/table.h"
 
 typedef struct BusContext BusContext;
@@ -17,12 +18,14 @@ typedef struct BusContext BusContext;
 typedef struct Announcement Announcement;
 
 typedef struct Changes {
-        Table objects;               /* of Change, by path */
+        Table objects; /* of Change, by path */
+        Snapshots snapshots;
         Table memberships;           /* of Membership, by program: a digest of the chains that it sits in */
         Announcement *announcements; /* generation signals, in order */
         size_t n_announcements;
         bool chains_changed;
         sd_event_source *deferred;
+        sd_event_source *baseline; /* deferred, when idle */
 } Changes;
 
 int changes_init(Changes *changes, BusContext *context);

@@ -20,13 +20,14 @@
 #define BUS_NAME "org.bpfchain1"
 
 /* Room for the slots of all object implementations and of what private connections have besides. */
-#define CONNECTION_SLOTS_MAX (2 * _OBJECT_KIND_MAX + 6)
+#define CONNECTION_SLOTS_MAX (2 * _OBJECT_KIND_MAX + 8)
 
 typedef struct Connection {
         BusContext *context;
         sd_bus *bus;
         char *origin; /* who is at the other end of a private one, for logs; NULL: the system bus */
         unsigned id;  /* of a private one */
+        bool fresh;   /* a private one that has just begun to run */
         bool dead;    /* to be closed from the deferred event */
         sd_bus_slot *slots[CONNECTION_SLOTS_MAX];
         size_t n_slots;

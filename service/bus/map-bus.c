@@ -60,9 +60,7 @@ static int map_enumerate(sd_bus *bus, const char *prefix, void *userdata, char *
 static size_t value_bytes(const MapInfo *info) {
         size_t size = info->value_size;
 
-        return info->n_values > 1 || startswith(strempty_to(info->type, ""), "percpu_")
-                       ? (size + 7) / 8 * 8 * MAX2(info->n_values, 1U)
-                       : size;
+        return strstr(strempty_to(info->type, ""), "percpu_") ? (size + 7) / 8 * 8 * MAX2(info->n_values, 1U) : size;
 }
 
 static int authorize(BusContext *context, sd_bus_message *message, const char *action, size_t weight,

@@ -132,6 +132,17 @@ static int method_get_unix_user(sd_bus_message *message, void *userdata, sd_bus_
                                           : fail_no_owner(ret_error, name);
 }
 
+/* For `busctl monitor`: it sees the signals, which is all that there is to see. */
+static int method_become_monitor(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
+        return reply(message, NULL);
+}
+
+static const sd_bus_vtable monitoring_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_METHOD("BecomeMonitor", "asu", NULL, method_become_monitor, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_VTABLE_END,
+};
+
 static const sd_bus_vtable driver_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD("Hello", NULL, "s", method_hello, SD_BUS_VTABLE_UNPRIVILEGED),
@@ -155,10 +166,46 @@ static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *ret
         return connection->dead ? 1 : 0;
 }
 
+/* What a client sends right behind the authentication is read together with its end, and sd-bus (252 to 257) leaves
+ * it in its buffer until more comes. GDBus sends Hello like that and would wait for ever; so have sd-bus look again
+ * once it runs. */
+static int on_connected(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
+        Connection *connection = userdata;
+
+        connection->fresh = true;
+        (void) sd_event_source_set_enabled(connection->context->private_socket.kick, SD_EVENT_ONESHOT);
+        return 0;
+}
+
+static int on_kick(sd_event_source *source, void *userdata) {
+        BusContext *context = userdata;
+
+        for (size_t i = 0; i < context->n_connections; i++) {
+                Connection *connection = context->connections[i];
+
+                if (!connection->fresh)
+                        continue;
+                connection->fresh = false;
+                while (!connection->dead && sd_bus_process(connection->bus, NULL) > 0)
+                        ;
+        }
+        return 0;
+}
+
 int private_add_driver(Connection *connection) {
         int r;
 
+        r = sd_bus_match_signal_async(connection->bus, connection_slot(connection), "org.freedesktop.DBus.Local",
+                                      NULL, "org.freedesktop.DBus.Local", "Connected", on_connected, NULL,
+                                      connection);
+        if (r < 0)
+                return r;
+
         r = sd_bus_add_filter(connection->bus, connection_slot(connection), on_message, connection);
+        if (r < 0)
+                return r;
+        r = sd_bus_add_object_vtable(connection->bus, connection_slot(connection), DRIVER_PATH,
+                                     DRIVER_NAME ".Monitoring", monitoring_vtable, connection);
         if (r < 0)
                 return r;
         return sd_bus_add_object_vtable(connection->bus, connection_slot(connection), DRIVER_PATH, DRIVER_NAME,
@@ -215,6 +262,8 @@ static int private_serve(BusContext *context, int client_fd) {
                 r = sd_bus_set_server(bus, true, id);
         if (r >= 0)
                 r = sd_bus_set_sender(bus, PRIVATE_UNIQUE_NAME);
+        if (r >= 0)
+                r = sd_bus_set_connected_signal(bus, true);
         if (r >= 0)
                 r = bus_context_add_connection(context, bus, &connection);
         if (r < 0)
@@ -307,7 +356,7 @@ int bus_context_listen_private(BusContext *context, const char *path, int listen
         PrivateSocket *private_socket = &context->private_socket;
         int r;
 
-        if (private_socket->source)
+        if (private_socket->kick)
                 return -EALREADY;
 
         if (fd < 0) {
@@ -319,6 +368,11 @@ int bus_context_listen_private(BusContext *context, const char *path, int listen
                         return -ENOMEM;
         }
 
+        r = sd_event_add_defer(context->event, &private_socket->kick, on_kick, context);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(private_socket->kick, SD_EVENT_OFF);
+        if (r < 0)
+                return r;
         r = sd_event_add_io(context->event, &private_socket->source, fd, EPOLLIN, on_accept, context);
         if (r < 0)
                 return r;
@@ -332,6 +386,7 @@ int bus_context_listen_private(BusContext *context, const char *path, int listen
 
 void private_socket_done(PrivateSocket *private_socket) {
         private_socket->source = sd_event_source_unref(private_socket->source);
+        private_socket->kick = sd_event_source_unref(private_socket->kick);
         if (private_socket->path)
                 (void) unlink(private_socket->path);
         free(private_socket->path);

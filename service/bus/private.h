@@ -27,6 +27,7 @@ typedef struct Connection Connection;
 typedef struct PrivateSocket {
         char *path; /* to be removed at the end, or NULL */
         sd_event_source *source;
+        sd_event_source *kick; /* deferred, see on_connected() */
         unsigned last_id;
 } PrivateSocket;
 
