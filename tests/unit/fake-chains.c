@@ -81,9 +81,14 @@ void fake_run_packets(FakeKernel *fake, int ifindex, Hook hook, unsigned bucket,
 
         assert_non_null(link);
         for (size_t i = 0; i < link->content.n_slots; i++) {
-                link->rows[link->content.slots[i].seat][bucket] += n;
-                if (!(link->content.slots[i].proceed_on & (UINT32_C(1) << bucket)))
+                const FakeSlot *slot = &link->content.slots[i];
+                uint64_t *row = link->rows[slot->seat];
+
+                row[bucket] += n;
+                if (i + 1 == link->content.n_slots || !(slot->proceed_on & (UINT32_C(1) << bucket))) {
+                        row[VERDICT_ENDED] += n;
                         return;
+                }
         }
 }
 
