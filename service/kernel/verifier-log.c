@@ -115,11 +115,12 @@ char *verifier_log_summary(const char *log) {
         if (!f)
                 return NULL;
 
-        for (const char *p = last.words, *end = p + last.n_words; p < end && n_lines < 4; n_lines++) {
+        for (const char *p = last.words, *end = p + last.n_words; p < end && n_lines < 4;) {
                 const char *eol = memchr(p, '\n', (size_t) (end - p));
 
                 eol = eol ? eol : end;
-                print_line(f, n_lines > 0 ? "; " : "", p, (size_t) (eol - p), "");
+                if (eol > p)
+                        print_line(f, n_lines++ > 0 ? "; " : "", p, (size_t) (eol - p), "");
                 p = eol + 1;
         }
         if (n_lines == 0)
