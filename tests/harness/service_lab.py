@@ -7,9 +7,13 @@ import json
 import os
 import re
 import subprocess
+import sys
 import time
 
-from bpfchain_test import BUILD, PATIENCE, Lab, eventually
+from bpfchain_test import BUILD, PATIENCE, SOURCE, Lab, eventually
+
+sys.path.append(os.path.join(SOURCE, "tests", "bus"))
+import dbus_wire  # noqa: E402
 
 ORDER_TRAFFIC = os.path.join(BUILD, "tests", "netns", "order-traffic")
 
@@ -154,6 +158,12 @@ class ServiceLab(Lab):
     def rss(self):
         """Resident memory, in KiB."""
         return int(re.search(r"^VmRSS:\s*(\d+) kB", self.proc("status"), re.M)[1])
+
+    def bus(self):
+        """A connection to the private socket, for what is to be quick; it ends with the lab."""
+        client = dbus_wire.Client(f"unix:path={self.daemon.socket}", hello=False, timeout=PATIENCE)
+        self._stack.callback(client.close)
+        return client
 
     # Traffic
 
