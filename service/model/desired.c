@@ -379,6 +379,31 @@ int desired_chain(const Desired *desired, const LinkRecord *link, Hook hook, Wan
         return 0;
 }
 
+bool desired_document_wants(const Desired *desired, const char *document, const LinkRecord *link, Hook hook) {
+        const Document *d = desired_get_document(desired, document);
+
+        for (size_t i = 0; d && i < d->n_chains; i++)
+                if (chain_def_matches(&d->chains[i], link, hook))
+                        return true;
+        return false;
+}
+
+static bool is_plain_name(const char *pattern) {
+        return !strpbrk(pattern, "*?[") && strlen(pattern) < IFNAMSIZ;
+}
+
+bool desired_names_interface(const Desired *desired, const char *interface, Hook hook) {
+        for (size_t i = 0; i < desired->n_documents; i++)
+                for (size_t j = 0; j < desired->documents[i]->n_chains; j++) {
+                        const ChainDef *def = &desired->documents[i]->chains[j];
+
+                        if (def->hook == hook && is_plain_name(interface) &&
+                            strv_contains(def->interfaces, interface))
+                                return true;
+                }
+        return false;
+}
+
 int desired_visit_names(const Desired *desired, DesiredVisitor visit, void *userdata) {
         for (size_t i = 0; i < desired->n_documents; i++)
                 for (size_t j = 0; j < desired->documents[i]->n_chains; j++) {
@@ -387,7 +412,7 @@ int desired_visit_names(const Desired *desired, DesiredVisitor visit, void *user
                         STRV_FOREACH(pattern, def->interfaces) {
                                 int r;
 
-                                if (strpbrk(*pattern, "*?[") || strlen(*pattern) >= IFNAMSIZ)
+                                if (!is_plain_name(*pattern))
                                         continue;
                                 r = visit(*pattern, def->hook, userdata);
                                 if (r < 0)

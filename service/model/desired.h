@@ -56,6 +56,12 @@ void wanted_done(Wanted *wanted);
  * there. A program twice in a chain, or too many slots, is an error that names the documents. */
 int desired_chain(const Desired *desired, const LinkRecord *link, Hook hook, Wanted *ret, Error *error);
 
+/* Does the document have a fragment for this hook of the interface? */
+bool desired_document_wants(const Desired *desired, const char *document, const LinkRecord *link, Hook hook);
+
+/* Does a chain of any document call the interface by its name, and not by a glob? */
+bool desired_names_interface(const Desired *desired, const char *interface, Hook hook);
+
 /* Calls visit for each plain interface name (no glob) that a chain names, with its hook; the same pair may come
  * more than once. */
 typedef int (*DesiredVisitor)(const char *interface, Hook hook, void *userdata);

@@ -14,12 +14,13 @@ static int names_of(const Slot *slots, size_t n_slots, char ***ret) {
         return 0;
 }
 
-/* Does the document that changed have to do with this chain, before or after the change? */
-static bool is_affected(const Transaction *t, const Target *target) {
+/* Does the document that changed have to do with this chain, before or after the change? What it wants may have been
+ * refused, so that its fragments count as well as what came of them. */
+static bool is_affected(const Transaction *t, const Target *target, const LinkRecord *link) {
         if (!t->document)
                 return false;
         if (strv_contains(target->chain->documents, t->document) ||
-            strv_contains(target->wanted.documents, t->document))
+            desired_document_wants(t->desired, t->document, link, target->hook))
                 return true;
         for (size_t i = 0; i < target->wanted.n_slots; i++) {
                 const ProgramDef *def = desired_get_program(t->desired, target->wanted.slots[i].program);
@@ -90,6 +91,19 @@ static bool asks_unreadable(const Transaction *t, const Chain *chain, Error *err
         return false;
 }
 
+static bool interface_exists(Manager *manager, const char *name) {
+        TABLE_FOREACH(Interface, interface, &manager->interfaces)
+        if (link_record_matches(&interface->link, name))
+                return true;
+        return false;
+}
+
+/* Chains of interfaces that are not there are kept for those that a document calls by name; what only a glob matches
+ * may never come back, and there is no end of names. One that is an alternative name of another is that other. */
+static bool is_waited_for(const Transaction *t, const char *name, Hook hook) {
+        return desired_names_interface(t->desired, name, hook) && !interface_exists(t->manager, name);
+}
+
 static int collect_one(Transaction *t, const char *name, Hook hook, const LinkRecord *link,
                        const Interface *interface) {
         Chain *chain = manager_get_chain(t->manager, name, hook);
@@ -98,7 +112,10 @@ static int collect_one(Transaction *t, const char *name, Hook hook, const LinkRe
         Target *target;
         int r, q;
 
-        q = desired_chain(t->desired, link, hook, &wanted, &error);
+        if (!interface && !is_waited_for(t, name, hook))
+                q = -ENOENT;
+        else
+                q = desired_chain(t->desired, link, hook, &wanted, &error);
         if (q == -ENOMEM)
                 return q;
         if (q == -ENOENT && !error_is_set(&error) && !chain)
@@ -112,7 +129,6 @@ static int collect_one(Transaction *t, const char *name, Hook hook, const LinkRe
         if (error_is_set(&error)) {
                 target->action = TARGET_FAIL;
                 error_move(&target->error, &error);
-                target->affected = t->document && target->fresh;
         } else if (q == -ENOENT)
                 target->action = TARGET_REMOVE;
         else {
@@ -123,7 +139,7 @@ static int collect_one(Transaction *t, const char *name, Hook hook, const LinkRe
                 else
                         target->action = interface ? TARGET_BUILD : TARGET_WAIT;
         }
-        target->affected = target->affected || is_affected(t, target);
+        target->affected = is_affected(t, target, link);
         return 0;
 }
 
@@ -134,18 +150,11 @@ static bool is_collected(const Transaction *t, const char *name, Hook hook) {
         return false;
 }
 
-static bool interface_exists(Manager *manager, const char *name) {
-        TABLE_FOREACH(Interface, interface, &manager->interfaces)
-        if (link_record_matches(&interface->link, name))
-                return true;
-        return false;
-}
-
 static int collect_absent(const char *name, Hook hook, void *userdata) {
         Transaction *t = userdata;
         LinkRecord link = {};
 
-        if (is_collected(t, name, hook) || interface_exists(t->manager, name))
+        if (is_collected(t, name, hook))
                 return 0;
         snprintf(link.name, sizeof(link.name), "%s", name);
         return collect_one(t, name, hook, &link, NULL);
