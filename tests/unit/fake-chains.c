@@ -483,7 +483,7 @@ const char *fake_map_contents(FakeKernel *fake, const char *program, const char 
         return m ? m->contents : NULL;
 }
 
-static int line_compare(const void *a, const void *b) {
+int line_compare(const void *a, const void *b) {
         return strcmp(*(char *const *) a, *(char *const *) b);
 }
 

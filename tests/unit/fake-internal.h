@@ -127,6 +127,7 @@ struct FakeKernel {
 
 void text_add(char **text, const char *format, ...) _printf_(2, 3);
 void fake_note(FakeKernel *fake, FakeOp op, const char *format, ...) _printf_(3, 4);
+int line_compare(const void *a, const void *b); /* of char ** */
 int fake_step(FakeKernel *fake, FakeOp op, Error *error);
 FakePins *fake_pins_of(FakeKernel *fake, const char *program);
 void fake_pins_clear(FakePins *pins);
