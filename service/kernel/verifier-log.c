@@ -127,8 +127,13 @@ char *verifier_log_summary(const char *log) {
                 fputs("the log gives no reason", f);
         if (last.source)
                 print_line(f, ", at \"", last.source + 2, strlen(last.source + 2), "\"");
-        if (last.instruction)
-                print_line(f, ", instruction ", last.instruction, strlen(last.instruction), "");
+        if (last.instruction) {
+                /* behind a semicolon the state of registers may follow */
+                const char *end = strpbrk(last.instruction, ";\n");
+
+                print_line(f, ", instruction ", last.instruction,
+                           end ? (size_t) (end - last.instruction) : strlen(last.instruction), "");
+        }
         if (fclose(f) != 0 || !text)
                 return NULL;
 

@@ -15,7 +15,7 @@
 
 #include "../bpf/order.h"
 #include "kernel-fixture.h"
-#include "kernel/fuse.h"
+#include "kernel/fuse-load.h"
 
 static KernelProgram *load(void **state, const char *object, const char *function, int verdict) {
         char globals[64];
@@ -497,6 +497,96 @@ static void check_load_error(void **state, const TestProgram *what, ErrorCode co
         assert_int_equal(test_count_fds(), fds);
 }
 
+/* A prog_array that the object fills: all that is in it is loaded, and runs in the chain. */
+static void test_filled_prog_array(void **state) {
+        static const int verdicts[] = { 1, 3, 2 };
+
+        for (int i = 0; i < 3; i++) {
+                char globals[32];
+                KernelProgram *programs[2];
+                uint32_t sets[] = { 1 << 1 | 1 << 2, 0 };
+                uint64_t counters[CHAIN_SEATS_MAX][VERDICT_BUCKETS];
+                KernelFused *fused;
+
+                snprintf(globals, sizeof(globals), "{\"target\": %d}", i);
+                programs[0] = must_load(*state, &(TestProgram){ .name = "jumps",
+                                                                .object = "jumps",
+                                                                .function = "xdp_jumps",
+                                                                .globals = globals });
+                programs[1] = load(state, "verdict", "xdp_verdict", 0);
+                fused = must_build(*state, HOOK_XDP, programs, 2, sets, NULL);
+                assert_int_equal(test_run(fused, NULL, 0, 1), i == 1 ? 3 : 0);
+                test_counters(fused, counters);
+                assert_int_equal(counters[0][verdicts[i]], 1);
+                kernel_fused_free(fused);
+                unref_all(programs, 2);
+        }
+}
+
+/* Members as static functions, which is what becomes of one that is refused as a global one. */
+static void test_static_form(void **state) {
+        for (size_t i = 0; i < ELEMENTSOF(kinds); i++) {
+                KernelProgram *program = must_load(*state, &(TestProgram){ .name = "kind",
+                                                                           .object = kinds[i].object,
+                                                                           .function = kinds[i].function,
+                                                                           .type = kinds[i].type });
+                KernelFused *global = must_build(*state, kinds[i].hook, &program, 1, NULL, NULL), fused = {};
+                uint32_t ids[64] = {};
+                FuseMember member = { .name = "kind",
+                                      .member = program->member,
+                                      .map_fds = program->map_fds,
+                                      .map_ids = ids,
+                                      .n_maps = program->info.n_maps,
+                                      .form = SLOT_FORM_STATIC };
+                FuseInput input = {
+                        .hook = kinds[i].hook, .counters_fd = global->counters_fd, .members = &member, .n_members = 1
+                };
+                Error error = ERROR_INIT;
+                OrderPacket packet;
+                FuseLoad loaded;
+
+                if (fuse_load(&input, &member, "bc_static", &loaded, &error) < 0)
+                        fail_msg("%s: %s\n%s", kinds[i].object, strna(error.message), strna(error.log));
+                assert_int_equal(member.form, SLOT_FORM_STATIC);
+                make_order_packet(&packet);
+                fused.program_fd = loaded.program_fd;
+                assert_int_equal(test_run(&fused, &packet, sizeof(packet), 1), kinds[i].verdict);
+                close(loaded.program_fd);
+                kernel_fused_free(global);
+                kernel_program_unref(program);
+        }
+}
+
+/* A member that takes all the frames there are can't be called; one less can. */
+static void test_deep_calls(void **state) {
+        KernelProgram *deep = load(state, "deepcalls", "xdp_deepcalls", NEUTRAL);
+        KernelProgram *programs[] = { load(state, "deepcalls", "xdp_almost_deepcalls", NEUTRAL),
+                                      load(state, "verdict", "xdp_verdict", 1) };
+        KernelFused *fused = must_build(*state, HOOK_XDP, programs, 2, NULL, NULL);
+
+        assert_int_equal(test_run(fused, NULL, 0, 1), 1);
+        kernel_fused_free(fused);
+        check_build_error(state, HOOK_XDP, &deep, 1, ERROR_LIMIT_EXCEEDED, WORDS("xdp_deepcalls", "too deep"));
+        kernel_program_unref(programs[0]);
+        programs[0] = deep;
+        check_build_error(state, HOOK_XDP, programs, 2, ERROR_LIMIT_EXCEEDED, WORDS("xdp_deepcalls", "too deep"));
+        unref_all(programs, 2);
+}
+
+static void test_licences(void **state) {
+        KernelProgram *programs[] = { must_load(*state, &(TestProgram){ .name = "p",
+                                                                        .object = "proprietary",
+                                                                        .function = "xdp_proprietary" }),
+                                      load(state, "verdict", "xdp_verdict", 1) };
+        KernelFused *fused = must_build(*state, HOOK_XDP, programs, 2, NULL, NULL);
+
+        assert_int_equal(test_run(fused, NULL, 0, 1), 1);
+        kernel_fused_free(fused);
+        unref_all(programs, 2);
+        check_load_error(state, &(TestProgram){ .name = "bad", .object = "proprietary", .function = "xdp_gplonly" },
+                         ERROR_VERIFIER_REJECTED, "programs.bad", WORDS("xdp_gplonly", "GPL"), true);
+}
+
 static void test_refused_members(void **state) {
         check_load_error(state, &(TestProgram){ .name = "bad", .object = "rejected", .function = "xdp_rejected" },
                          ERROR_VERIFIER_REJECTED, "programs.bad",
@@ -506,15 +596,25 @@ static void test_refused_members(void **state) {
                          true);
         check_load_error(state, &(TestProgram){ .name = "bad", .object = "throw" }, ERROR_NOT_SUPPORTED,
                          "programs.bad", WORDS("xdp_throw", "bpf_throw()"), false);
+        check_load_error(state, &(TestProgram){ .name = "bad", .object = "allocate" }, ERROR_NOT_SUPPORTED,
+                         "programs.bad", WORDS("xdp_allocate", "bpf_obj_new_impl()"), false);
+        check_load_error(state, &(TestProgram){ .name = "bad", .object = "missingfunction" }, ERROR_INCOMPATIBLE,
+                         "programs.bad", WORDS("bct_no_such_function"), false);
+        check_load_error(state, &(TestProgram){ .name = "bad", .object = "missingmember" }, ERROR_VERIFIER_REJECTED,
+                         "programs.bad", WORDS("xdp_missingmember", "struct task_struct.bct_no_such_member"), true);
 }
 
 int main(void) {
         const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, remember_fds, compare_fds)
-                TEST(test_two_members),     TEST(test_all_sets_xdp),       TEST(test_many_sets_tc),
-                TEST(test_order),           TEST(test_64_slots),           TEST(test_seats),
-                TEST(test_kinds),           TEST(test_all_kinds_together), TEST(test_tail_call),
-                TEST(test_limits),          TEST(test_wrong_hook),         TEST(test_frags),
+                TEST(test_two_members),     TEST(test_all_sets_xdp),
+                TEST(test_many_sets_tc),    TEST(test_order),
+                TEST(test_64_slots),        TEST(test_seats),
+                TEST(test_kinds),           TEST(test_all_kinds_together),
+                TEST(test_tail_call),       TEST(test_filled_prog_array),
+                TEST(test_static_form),     TEST(test_deep_calls),
+                TEST(test_licences),        TEST(test_limits),
+                TEST(test_wrong_hook),      TEST(test_frags),
                 TEST(test_refused_members),
         };
 

@@ -589,6 +589,44 @@ static void test_adopt(void **state) {
         kernel_program_remove(*state, "a b/c.d");
 }
 
+/* What an object asks to be pinned is pinned by us alone, in our place. */
+static void test_no_pins_of_its_own(void **state) {
+        KernelProgram *program = must_load(*state, &(TestProgram){ .name = "p", .object = "pinned" });
+        uint32_t key = 0, value = 0;
+
+        assert_int_equal(access("/sys/fs/bpf/bct_pinned_by_name", F_OK), -1);
+        assert_int_equal(run_once(*state, program), 2);
+        must_lookup(*state, program, "bct_pinned_by_name", &key, sizeof(key), &value, sizeof(value));
+        assert_true(value >= 4 << 16); /* LINUX_KERNEL_VERSION */
+        must_commit(*state, program);
+        assert_int_equal(access("/sys/fs/bpf/bct_pinned_by_name", F_OK), -1);
+        kernel_program_unref(program);
+        kernel_program_remove(*state, "p");
+}
+
+static void test_map_in_map(void **state) {
+        KernelProgram *first = must_load(*state, &(TestProgram){ .name = "p", .object = "mapinmap" }), *second;
+        uint32_t key = 0;
+        uint64_t count;
+
+        assert_int_equal(run_once(*state, first), 2);
+        must_commit(*state, first);
+        second = must_load(*state, &(TestProgram){ .name = "p", .object = "mapinmap", .previous = first });
+        assert_int_equal(map_id(first, "inner"), map_id(second, "inner"));
+        assert_int_not_equal(map_id(first, "outer"), map_id(second, "outer"));
+        kernel_program_unref(second);
+        second = must_load(
+                *state, &(TestProgram){ .name = "p", .object = "mapinmap", .previous = first, .same_object = true });
+        assert_int_equal(map_id(first, "outer"), map_id(second, "outer"));
+        must_commit(*state, second);
+        kernel_program_unref(first);
+        assert_int_equal(run_once(*state, second), 2);
+        must_lookup(*state, second, "inner", &key, sizeof(key), &count, sizeof(count));
+        assert_int_equal(count, 2);
+        kernel_program_unref(second);
+        kernel_program_remove(*state, "p");
+}
+
 static void test_names(void **state) {
         char name[200];
         KernelProgram *program;
@@ -665,10 +703,11 @@ static void test_raw_access(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, remember_fds, compare_fds)
-                TEST(test_info),          TEST(test_types),        TEST(test_globals), TEST(test_contents),
-                TEST(test_bad_contents),  TEST(test_upgrade),      TEST(test_release), TEST(test_first_rollback),
-                TEST(test_kept_contents), TEST(test_kept_globals), TEST(test_adopt),   TEST(test_names),
-                TEST(test_raw_access),
+                TEST(test_info),         TEST(test_types),          TEST(test_globals),
+                TEST(test_contents),     TEST(test_bad_contents),   TEST(test_upgrade),
+                TEST(test_release),      TEST(test_first_rollback), TEST(test_kept_contents),
+                TEST(test_kept_globals), TEST(test_adopt),          TEST(test_no_pins_of_its_own),
+                TEST(test_map_in_map),   TEST(test_names),          TEST(test_raw_access),
         };
 
         if (geteuid() != 0) {
