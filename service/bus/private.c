@@ -132,9 +132,22 @@ static int method_get_unix_user(sd_bus_message *message, void *userdata, sd_bus_
                                           : fail_no_owner(ret_error, name);
 }
 
-/* For `busctl monitor`: it sees the signals, which is all that there is to see. */
+/* For `busctl monitor`: it sees the signals, which is all that there is to see. Like on a bus, it loses its name first,
+ * and waits for that. */
 static int method_become_monitor(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
-        return reply(message, NULL);
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *signal = NULL;
+        Connection *connection = userdata;
+        char own[16];
+        int r;
+
+        r = reply(message, NULL);
+        if (r >= 0)
+                r = sd_bus_message_new_signal(connection->bus, &signal, DRIVER_PATH, DRIVER_NAME, "NameLost");
+        if (r >= 0)
+                r = sd_bus_message_append(signal, "s", unique_name(connection, own));
+        if (r >= 0)
+                r = sd_bus_message_set_sender(signal, DRIVER_NAME);
+        return r < 0 ? r : sd_bus_send(connection->bus, signal, NULL);
 }
 
 static const sd_bus_vtable monitoring_vtable[] = {

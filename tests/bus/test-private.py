@@ -1,0 +1,336 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The private socket: who gets in, which tools work on it, and clients that misbehave."""
+
+import json
+import os
+import select
+import shutil
+import socket
+import stat
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "harness"))
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import bpfchain_test as bench  # noqa: E402
+from bpfchain_test import Lab, Skip, case, eventually, run_cases  # noqa: E402
+from dbus_wire import CALL, Client, Error, Gone, encode  # noqa: E402
+
+NOBODY = 65534
+ROOT, MANAGER, CHAIN = "/org/bpfchain1", "org.bpfchain1.Manager", "org.bpfchain1.Chain"
+CHAIN0 = ROOT + "/chain/eth0/xdp"
+DRIVER, DRIVER_PATH = "org.freedesktop.DBus", "/org/freedesktop/DBus"
+CLIENTS_MAX = 64
+
+
+class EdgeLab(Lab):
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.install("maps.bpf.o", "verdict.bpf.o")
+        self.document("edge", {
+            "programs": {"a": {"object": "maps.bpf.o"}, "b": {"object": "verdict.bpf.o", "function": "xdp_verdict"}},
+            "chains": [{"interfaces": ["eth0"], "hook": "xdp", "programs": ["a", "b"]}]})
+        self.address = "unix:path=" + self.daemon.socket
+
+    def new_client(self, **options):
+        client = Client(self.address, timeout=bench.PATIENCE, **options)
+        self._stack.callback(client.close)
+        return client
+
+    def tool(self, *command):
+        if not shutil.which(command[0]):
+            raise Skip(f"{command[0]} is not installed")
+        return self.inner.run(*command).stdout
+
+
+def is_served(lab):
+    return lab.new_client().get(ROOT, MANAGER, "Version") != ""
+
+
+@case
+def busctl_works():
+    with EdgeLab() as lab:
+        lab.start()
+        busctl = ("busctl", "--no-pager", "--address=" + lab.address)
+        tree = lab.tool(*busctl, "tree", "--list", "org.bpfchain1").split()
+        assert {ROOT, CHAIN0, ROOT + "/program/a", ROOT + "/map/a/m_5fhash", ROOT + "/interface/eth0"} <= set(tree)
+        for path in tree:
+            if path.startswith(ROOT):
+                lab.tool(*busctl, "introspect", "org.bpfchain1", path)
+        lines = lab.tool(*busctl, "introspect", "org.bpfchain1", CHAIN0).splitlines()
+        assert [line.split()[1:4] for line in lines if line.startswith(".State ")] == [["property", "s", '"active"']]
+        assert lab.tool(*busctl, "get-property", "org.bpfchain1", CHAIN0, CHAIN, "State") == 's "active"\n'
+        assert lab.tool(*busctl, "call", "org.bpfchain1", ROOT, MANAGER, "GetChain", "ss", "eth0", "xdp") == \
+            f'o "{CHAIN0}"\n'
+        assert lab.tool(*busctl, "call", "org.bpfchain1", CHAIN0, CHAIN, "SetOrder", "asa{sv}", "2", "b", "a",
+                        "0") == "t 2\n"
+        refused = lab.inner.run(*busctl, "set-property", "org.bpfchain1", CHAIN0, CHAIN, "State", "s", "x",
+                                check=False)
+        assert refused.returncode != 0 and "not writable" in refused.stderr
+        names = lab.tool(*busctl, "--json=short", "list")
+        assert "org.bpfchain1" in names
+
+
+@case
+def gdbus_works():
+    with EdgeLab() as lab:
+        lab.start()
+        options = ("--address", lab.address, "--dest", "org.bpfchain1", "--object-path")
+        assert lab.tool("gdbus", "call", *options, ROOT, "--method", MANAGER + ".GetChain", "eth0", "xdp") == \
+            f"(objectpath '{CHAIN0}',)\n"
+        assert lab.tool("gdbus", "call", *options, CHAIN0, "--method", CHAIN + ".SetOrder", "['b', 'a']", "{}") == \
+            "(uint64 2,)\n"
+        assert "readonly s State = 'active';" in lab.tool("gdbus", "introspect", *options, CHAIN0)
+        refused = lab.inner.run("gdbus", "call", *options, CHAIN0, "--method", CHAIN + ".Detach",
+                                "{'dry-rum': <true>}", check=False)
+        assert "org.bpfchain1.Error.InvalidArgument" in refused.stderr, refused.stderr
+
+
+def wait_for_output(process, word, what):
+    """Does `what` again and again until the output has the word."""
+    output = b""
+
+    def look():
+        nonlocal output
+        what()
+        while select.select([process.stdout], [], [], 0.2)[0]:
+            output += os.read(process.stdout.fileno(), 65536)
+        return word in output
+
+    eventually(look)
+
+
+@case
+def monitors_see_the_signals():
+    with EdgeLab() as lab:
+        lab.start()
+        client = lab.new_client()
+        orders = [["b", "a"], ["a", "b"]]
+
+        def change():
+            orders.reverse()
+            client.call(CHAIN0, CHAIN, "SetOrder", "asa{sv}", orders[0], {})
+
+        for command in (("stdbuf", "-oL", "busctl", "--address=" + lab.address, "monitor", "org.bpfchain1"),
+                        ("gdbus", "monitor", "--address", lab.address, "--dest", "org.bpfchain1",
+                         "--object-path", ROOT)):
+            process = lab.inner.popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            try:
+                wait_for_output(process, b"GenerationCommitted", change)
+            finally:
+                process.kill()
+                process.communicate()
+
+
+@case
+def the_bus_driver_answers():
+    with EdgeLab() as lab:
+        lab.start()
+        client = lab.new_client()
+
+        def ask(member, signature="", *arguments):
+            return client.call(DRIVER_PATH, DRIVER, member, signature, *arguments, destination=DRIVER)
+
+        assert client.name.startswith(":1.")
+        owner = ask("GetNameOwner", "s", "org.bpfchain1")
+        assert owner.startswith(":") and owner != client.name
+        assert ask("GetNameOwner", "s", DRIVER) == DRIVER
+        assert ask("NameHasOwner", "s", "org.bpfchain1") is True
+        assert ask("NameHasOwner", "s", "org.example") is False
+        assert {"org.bpfchain1", DRIVER, client.name, owner} <= set(ask("ListNames"))
+        assert ask("StartServiceByName", "su", "org.bpfchain1", 0) == 2
+        assert len(ask("GetId")) == 32
+        ask("AddMatch", "s", "type='signal'")
+        ask("RemoveMatch", "s", "type='signal'")
+        client.call(DRIVER_PATH, "org.freedesktop.DBus.Peer", "Ping", destination=DRIVER)
+        try:
+            ask("GetNameOwner", "s", "org.example")
+            raise AssertionError("a name without owner has one")
+        except Error as error:
+            assert error.name == "org.freedesktop.DBus.Error.NameHasNoOwner"
+        # Replies come from whom they were asked of, as libraries expect it.
+        reply = client.reply(client.send(DRIVER_PATH, DRIVER, "GetId", destination=DRIVER))
+        assert reply.sender == DRIVER
+        assert client.reply(client.send(ROOT, "org.freedesktop.DBus.Peer", "Ping")).sender == owner
+
+
+@case
+def what_follows_authentication_in_one_go_is_read():
+    with EdgeLab() as lab:
+        lab.start()
+        hello = encode(CALL, 1, {"path": DRIVER_PATH, "interface": DRIVER, "member": "Hello", "destination": DRIVER})
+        ping = encode(CALL, 2, {"path": ROOT, "interface": "org.freedesktop.DBus.Peer", "member": "Ping"})
+        for _ in range(20):
+            with socket.socket(socket.AF_UNIX) as raw:
+                raw.settimeout(bench.PATIENCE)
+                raw.connect(lab.daemon.socket)
+                raw.sendall(b"\0AUTH EXTERNAL 30\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n" + hello + ping)
+                data = b""
+                # Replies to calls 1 and 2: field 5 of the header, a number.
+                while not all(bytes((5, 1)) + b"u\0" + bytes((n, 0, 0, 0)) in data for n in (1, 2)):
+                    received = raw.recv(4096)
+                    assert received, data
+                    data += received
+
+
+@case
+def only_root_gets_in():
+    with EdgeLab() as lab:
+        lab.start()
+        status = os.stat(lab.daemon.socket)
+        assert stat.S_ISSOCK(status.st_mode) and stat.S_IMODE(status.st_mode) == 0o600 and status.st_uid == 0
+        os.chmod(lab.root, 0o711)
+        try:
+            Client(lab.address, uid=NOBODY)
+            raise AssertionError("nobody got in")
+        except PermissionError:
+            pass
+        # Whatever the mode is, the peer's credentials decide.
+        os.chmod(lab.daemon.socket, 0o666)
+        try:
+            Client(lab.address, uid=NOBODY)
+            raise AssertionError("nobody got in")
+        except (Gone, ConnectionError):
+            pass
+        assert is_served(lab)
+
+
+@case
+def there_is_room_for_so_many_clients():
+    with EdgeLab() as lab:
+        lab.start()
+        clients = [lab.new_client() for _ in range(CLIENTS_MAX)]
+        try:
+            lab.new_client()
+            raise AssertionError("one too many got in")
+        except (Gone, ConnectionError):
+            pass
+        assert all(c.get(ROOT, MANAGER, "State") for c in clients)
+        clients[0].close()
+        eventually(lambda: try_to_connect(lab))
+
+
+def try_to_connect(lab):
+    try:
+        return is_served(lab)
+    except (Gone, ConnectionError):
+        return False
+
+
+def memory_kib(lab):
+    with open(f"/proc/{lab.daemon.pid}/status", encoding="ascii") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS:"))
+
+
+@case
+def who_does_not_read_the_replies_is_dropped():
+    with EdgeLab() as lab:
+        lab.start()
+        client = lab.new_client()
+        call = encode(CALL, 1000, {"path": ROOT, "interface": "org.freedesktop.DBus.Introspectable",
+                                   "member": "Introspect"})
+        client.socket.settimeout(bench.PATIENCE)
+        try:
+            for _ in range(20000):
+                client.socket.sendall(call)
+            raise AssertionError("a client that does not read was not dropped")
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        assert is_served(lab)
+        assert "does not read" in lab.daemon.log()
+
+
+@case
+def who_does_not_read_the_signals_is_dropped():
+    with EdgeLab() as lab:
+        lab.start()
+        silent, worker = lab.new_client(), lab.new_client()
+        many = json.dumps({"programs": {f"p{i}": {"object": "maps.bpf.o"} for i in range(200)}})
+        rounds = 0
+        while "does not read" not in lab.daemon.log():
+            worker.call(ROOT, MANAGER, "Apply", "ssa{sv}", "many", many, {"runtime": ("b", True)})
+            worker.call(ROOT, MANAGER, "Withdraw", "sa{sv}", "many", {"runtime": ("b", True)})
+            worker.signals.clear()
+            rounds += 1
+            assert rounds < 100, "a client that does not read was not dropped"
+        if not os.environ.get("BPFCHAIN_WRAPPER"):  # valgrind's memory is not ours
+            assert memory_kib(lab) < 400 * 1024, f"{memory_kib(lab)} KiB"
+        try:
+            while silent._receive(bench.PATIENCE):
+                pass
+            raise AssertionError("it was not dropped")
+        except Gone:
+            pass
+        assert worker.get(ROOT, MANAGER, "State") == "running"
+
+
+@case
+def garbage_ends_one_connection_only():
+    with EdgeLab() as lab:
+        lab.start()
+        good = lab.new_client()
+        for garbage in (b"GET / HTTP/1.0\r\n\r\n", b"\0AUTH ANONYMOUS\r\n", b"\0AUTH EXTERNAL 31\r\n",
+                        b"\0AUTH EXTERNAL 30\r\nBEGIN\r\n" + b"\xff" * 64,
+                        b"\0AUTH EXTERNAL 30\r\nBEGIN\r\nl\1\0\1\xff\xff\xff\x7f\1\0\0\0\xff\xff\xff\x7f" + bytes(64),
+                        b"\0" + b"A" * 100000):
+            with socket.socket(socket.AF_UNIX) as raw:
+                raw.connect(lab.daemon.socket)
+                try:
+                    raw.sendall(garbage)
+                    raw.settimeout(0.2)
+                    while raw.recv(4096):
+                        pass
+                except (TimeoutError, ConnectionError):
+                    pass
+            assert good.get(ROOT, MANAGER, "State") == "running"
+        # One that says nothing at all holds nobody up.
+        with socket.socket(socket.AF_UNIX) as mute:
+            mute.connect(lab.daemon.socket)
+            assert is_served(lab)
+
+
+@case
+def a_dead_socket_is_replaced_and_a_live_one_is_not():
+    with EdgeLab() as lab:
+        lab.start()
+        lab.daemon.kill()
+        assert os.path.exists(lab.daemon.socket)
+        lab.daemon.start()
+        assert is_served(lab)
+
+        second = lab.inner.run(bench.DAEMON, f"--root={lab.root}", f"--bpffs={lab.bpffs}", "--bus=none",
+                               f"--socket={lab.daemon.socket}", check=False)
+        assert second.returncode == 1 and "another bpfchaind listens" in second.stderr, second.stderr
+        assert is_served(lab)
+
+        path = lab.daemon.socket
+        lab.daemon.stop()
+        assert not os.path.exists(path)
+
+
+@case
+def a_socket_of_systemd_is_served():
+    with EdgeLab() as lab:
+        path = lab.path("activated")
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(path)
+            listener.listen()
+            # Descriptor 3 and LISTEN_PID are what sd_listen_fds(3) looks for.
+            process = lab.inner.popen(
+                ["sh", "-c", f'exec 3<&{listener.fileno()}; LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"', "sh", bench.DAEMON,
+                 f"--root={lab.root}", f"--bpffs={lab.bpffs}", "--bus=none"],
+                pass_fds=(listener.fileno(),), stderr=subprocess.DEVNULL)
+        try:
+            with Client("unix:path=" + path, timeout=bench.PATIENCE) as client:
+                assert client.get(ROOT, MANAGER, "Version")
+        finally:
+            process.terminate()
+            assert process.wait(bench.PATIENCE) == 0
+        assert os.path.exists(path)  # systemd's, not ours to remove
+
+
+bench.require_root()
+bench.require_built(bench.DAEMON)
+run_cases()
