@@ -17,7 +17,7 @@ import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "harness"))
-from bpfchain_test import CLIENT, Lab, case, eventually, find_object, require_built, require_root, run_cases  # noqa: E402
+from bpfchain_test import CLIENT, SOURCE, Lab, case, eventually, find_object, require_built, require_root, run_cases  # noqa: E402
 
 EDGE = {
     "description": "For the tests of the client.",
@@ -149,6 +149,42 @@ def help_and_version_need_no_service():
         assert max(map(len, text.splitlines())) <= 110
         assert re.fullmatch(r"bpfchain \d+\.\d+\.\d+\n", lab.client("--version").stdout)
         lab.client("help", "frobnicate", status=2)
+
+
+@case
+def help_manual_and_completions_know_the_same():
+    with Lab() as lab:
+        text = lab.client("help").stdout
+        verbs = re.findall(r"^  ([a-z]+)\b", text.split("\nOptions\n")[0], re.M)
+        options = set(re.findall(r"--[a-z-]+", text.split("\nOptions\n")[1]))
+        assert len(verbs) == len(set(verbs)) >= 20 and len(options) >= 12, (verbs, options)
+        for path, verb, option in (("man/bpfchain.1", r"^\.It Cm {}\b", r"^\.It Fl .*(?<!\S){}\b"),
+                                   ("completions/bpfchain", r"^ +(local verbs='|[a-z ]*\b){}\b", r"--{}\b"),
+                                   ("completions/_bpfchain", r"^ +'{}:", r"--{}\b")):
+            with open(os.path.join(SOURCE, path), encoding="utf-8") as file:
+                contents = file.read()
+            for name in verbs:
+                assert re.search(verb.replace("{}", name), contents, re.M), f"{path} does not know the verb {name}"
+            for name in options:
+                pattern = option.replace("{}", re.escape(name[2:] if path.startswith("comp") else name[1:]))
+                assert re.search(pattern, contents, re.M), f"{path} does not know the option {name}"
+
+
+@case
+def the_example_of_the_manual_works():
+    with open(os.path.join(SOURCE, "man/bpfchain-document.5"), encoding="utf-8") as file:
+        examples = re.findall(r"^\.Bd -literal -offset indent\n(\{\n.*?)^\.Ed$", file.read(), re.M | re.S)
+    assert len(examples) == 2, examples
+    with Lab() as lab:
+        lab.install("denylist.bpf.o", "ratelimit.bpf.o", "flows.bpf.o")
+        lab.start()
+        for number, example in enumerate(examples):
+            lab.client("apply", "-", "--name", f"example-{number}", input=example)
+        assert [slot["program"] for slot in lab.chain("eth0", "xdp")["slots"]] == ["deny", "limit", "flows"]
+        receiver = lab.receiver()
+        lab.sender(source="203.0.113.200").send(3)
+        lab.sender().send(2)
+        assert len(receiver.take(2)) == 2
 
 
 @case
