@@ -159,7 +159,7 @@ def help_manual_and_completions_know_the_same():
         options = set(re.findall(r"--[a-z-]+", text.split("\nOptions\n")[1]))
         assert len(verbs) == len(set(verbs)) >= 20 and len(options) >= 12, (verbs, options)
         for path, verb, option in (("man/bpfchain.1", r"^\.It Cm {}\b", r"^\.It Fl .*(?<!\S){}\b"),
-                                   ("completions/bpfchain", r"^ +(local verbs='|[a-z ]*\b){}\b", r"--{}\b"),
+                                   ("completions/bpfchain", r"local verbs='[^']*\b{}\b", r"--{}\b"),
                                    ("completions/_bpfchain", r"^ +'{}:", r"--{}\b")):
             with open(os.path.join(SOURCE, path), encoding="utf-8") as file:
                 contents = file.read()
