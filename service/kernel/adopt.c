@@ -214,7 +214,6 @@ static int adopt_link(const Kernel *kernel, int link_fd, KernelAttachment *attac
 
 /* A filter: ours if it is at our handle and has the program that is pinned. */
 static int adopt_clsact(const Kernel *kernel, KernelAttachment *attachment) {
-        _cleanup_(kernel_fused_freep) KernelFused *fused = NULL;
         _cleanup_free_ char *path = NULL;
         _cleanup_close_ int pinned = -EBADF, waiting = -EBADF;
         Candidate candidate = {};

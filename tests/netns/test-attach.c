@@ -241,6 +241,12 @@ static int setup(void **state) {
                         "ip link set bct-a addrgenmode none up arp off && "
                         "ip link set bct-b addrgenmode none up arp off") != 0)
                 return -1;
+        /* Until the kernel has noticed the carrier, which it does a little later, frames are dropped. */
+        if (run_quietly(
+                    "for i in $(seq 200); do "
+                    "[ \"$(ip -o link | grep 'bct-[ab]@' | grep -v 'qdisc noop ' | grep -c 'state UP')\" = 2 ] && "
+                    "exit 0; sleep 0.01; done; exit 1") != 0)
+                return -1;
         *state = (void *) (uintptr_t) count_fds();
         return 0;
 }
