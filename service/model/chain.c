@@ -34,11 +34,17 @@ void slots_free(Slot *slots, size_t n_slots) {
         free(slots);
 }
 
+void chain_free_seats(Chain *chain) {
+        for (size_t i = 0; i < CHAIN_SEATS_MAX; i++) {
+                free(chain->seats[i].program);
+                chain->seats[i] = (Seat){};
+        }
+}
+
 void chain_free(Chain *chain) {
         if (!chain)
                 return;
-        for (size_t i = 0; i < CHAIN_SEATS_MAX; i++)
-                free(chain->seats[i].program);
+        chain_free_seats(chain);
         slots_free(chain->slots, chain->n_slots);
         strv_free(chain->documents);
         free(chain->key);

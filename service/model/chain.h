@@ -72,6 +72,8 @@ DEFINE_CLEANUP(Chain *, chain_free)
 
 void slots_free(Slot *slots, size_t n_slots);
 
+void chain_free_seats(Chain *chain);
+
 /* Index of the program's slot, or -ENOENT. */
 int chain_find_slot(const Chain *chain, const char *program);
 

@@ -63,8 +63,14 @@ void manager_refresh_problems(Manager *manager);
 /* Makes the desired state of a store; faults of documents go to `ret_problems`. */
 int manager_make_desired(const Store *store, Desired **ret, Problem **ret_problems, size_t *ret_n_problems);
 
-/* Takes chain and kernel attachment apart: off the hook, pins removed, seats free. The object stays. */
+/* Takes chain and kernel attachment apart: off the hook, pins removed. Seats stay, for a new attachment. */
+void manager_take_off_hook(Manager *manager, Chain *chain);
+
+/* The same, and frees the seats. The object stays. */
 void manager_drop_attachment(Manager *manager, Chain *chain);
+
+/* Asks for manager_reconcile() to be called soon. */
+void manager_want_reconcile(Manager *manager);
 
 /* state.c: what runs, in RUN/state.json, so that the next service can adopt it. */
 int state_save(Manager *manager);

@@ -186,16 +186,17 @@ int manager_load(Manager *manager) {
         return 0;
 }
 
-void manager_drop_attachment(Manager *manager, Chain *chain) {
+void manager_take_off_hook(Manager *manager, Chain *chain) {
         if (chain->attachment)
                 manager->ops->chain_detach(manager->kernel, TAKE_PTR(chain->attachment));
         chain->info = (AttachmentInfo){};
         chain->fused = (FusedInfo){};
         (void) free_and_strdup(&chain->signature, NULL);
-        for (unsigned i = 0; i < CHAIN_SEATS_MAX; i++) {
-                free(chain->seats[i].program);
-                chain->seats[i] = (Seat){};
-        }
+}
+
+void manager_drop_attachment(Manager *manager, Chain *chain) {
+        manager_take_off_hook(manager, chain);
+        chain_free_seats(chain);
         for (size_t i = 0; i < chain->n_slots; i++)
                 chain->slots[i].form = SLOT_FORM_NONE;
 }

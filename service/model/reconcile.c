@@ -13,7 +13,7 @@ static Interface *find_by_index(Manager *manager, int ifindex) {
         return NULL;
 }
 
-static void want_reconcile(Manager *manager) {
+void manager_want_reconcile(Manager *manager) {
         if (manager->reconcile_wanted)
                 return;
         manager->reconcile_wanted = true;
@@ -76,7 +76,7 @@ int manager_link_changed(Manager *manager, const LinkRecord *link) {
                 if (r < 0)
                         return r;
                 if (concerns_chains(&interface->link, link))
-                        want_reconcile(manager);
+                        manager_want_reconcile(manager);
                 link_record_done(&interface->link);
                 interface->link = copy;
                 OBSERVE(manager, interface_changed, interface);
@@ -85,7 +85,7 @@ int manager_link_changed(Manager *manager, const LinkRecord *link) {
 
         if (interface)
                 remove_interface(manager, interface);
-        want_reconcile(manager);
+        manager_want_reconcile(manager);
         return add_interface(manager, link);
 }
 
@@ -95,7 +95,7 @@ void manager_link_vanished(Manager *manager, int ifindex) {
         if (!interface)
                 return;
         remove_interface(manager, interface);
-        want_reconcile(manager);
+        manager_want_reconcile(manager);
 }
 
 /* Chains whose interface has another name now get it, those whose interface is gone lose what is left of their

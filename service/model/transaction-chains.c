@@ -25,7 +25,7 @@ static bool is_affected(const Transaction *t, const Target *target, const LinkRe
         for (size_t i = 0; i < target->wanted.n_slots; i++) {
                 const ProgramDef *def = desired_get_program(t->desired, target->wanted.slots[i].program);
 
-                if (!def || streq(def->document->name, t->document))
+                if (def && streq(def->document->name, t->document))
                         return true;
         }
         return false;
@@ -241,11 +241,16 @@ void target_check(Transaction *t, Target *target) {
         if (!chain->attachment)
                 return;
         r = t->manager->ops->chain_check(t->manager->kernel, chain->attachment);
-        if (r == -ENOENT) {
-                log_notice("%s: somebody took it off its hook", chain->key);
-                manager_drop_attachment(t->manager, chain);
-        } else if (r < 0)
+        if (r == -ENOENT)
+                target->lost = true;
+        else if (r == -ESTALE)
                 target->changed_by_others = true;
+        else if (r < 0)
+                log_warning("%s: it can't be told whether it is on its hook: %s", chain->key, strerror(-r));
+}
+
+KernelAttachment *target_attachment(const Target *target) {
+        return target->lost ? NULL : target->chain->attachment;
 }
 
 int target_arrange(Transaction *t, Target *target) {
@@ -255,7 +260,7 @@ int target_arrange(Transaction *t, Target *target) {
         target->slots = calloc(target->wanted.n_slots + 1, sizeof(Slot));
         if (!rows || !target->slots)
                 return -ENOMEM;
-        if (target->chain->attachment)
+        if (target_attachment(target))
                 (void) manager_chain_counters(t->manager, target->chain, rows);
 
         for (size_t i = 0; i < target->wanted.n_slots; i++) {
@@ -279,7 +284,7 @@ int target_arrange(Transaction *t, Target *target) {
 static bool mode_fits(const Target *target) {
         const Chain *chain = target->chain;
 
-        if (!chain->attachment || hook_is_tc(chain->hook))
+        if (!target_attachment(target) || hook_is_tc(chain->hook))
                 return true;
         switch (target->wanted.mode) {
         case ATTACH_MODE_BEST: return true;
@@ -309,7 +314,7 @@ int target_decide(Transaction *t, Target *target) {
                 return error_set(error, change->error.code, "%s", strna(change->error.message));
         }
 
-        if (target->action == TARGET_BUILD && chain->attachment) {
+        if (target->action == TARGET_BUILD && target_attachment(target)) {
                 if (!target->changed_by_others && mode_fits(target) &&
                     streq_ptr(chain->signature, target->signature)) {
                         target->action = TARGET_KEEP;
@@ -338,7 +343,7 @@ int target_build(Transaction *t, Target *target) {
                 .signature = target->signature,
                 .slots = slots,
                 .n_slots = target->n_slots,
-                .attachment = target->reattach ? NULL : target->chain->attachment,
+                .attachment = target->reattach ? NULL : target_attachment(target),
         };
         int r;
 
@@ -491,8 +496,10 @@ int target_apply(Transaction *t, Target *target, uint64_t generation) {
         if (r < 0)
                 return r;
 
-        if (!chain->attachment)
+        if (!chain->attachment) {
+                chain_free_seats(chain);
                 take_slots(chain, target);
+        }
         chain->ifindex = target->interface ? target->interface->link.ifindex : 0;
         if (target->wanted.documents) {
                 strv_free(chain->documents);

@@ -47,6 +47,7 @@ typedef struct Target {
         size_t n_slots;
         bool new_seat[CHAIN_SEATS_MAX]; /* seats taken by this transaction */
         bool changed_by_others;         /* another program is in our link */
+        bool lost;                      /* somebody took the chain off its hook; its attachment is good for nothing */
         bool reattach;                  /* the mode changes: off the hook and on again */
         KernelFused *fused;
         FusedInfo info;
@@ -88,8 +89,10 @@ int transaction_apply_programs(Transaction *t);
 
 int transaction_collect(Transaction *t, Error *error);
 void target_free(Transaction *t, Target *target);
-/* Looks whether the chain is still on its hook; one that was taken off loses its attachment. */
+/* Looks whether the chain is still on its hook. */
 void target_check(Transaction *t, Target *target);
+/* The attachment that can be worked with, or NULL. */
+KernelAttachment *target_attachment(const Target *target);
 /* Slots with seats, and the signature of the whole. */
 int target_arrange(Transaction *t, Target *target);
 /* Can what the chain runs stay as it is? Sets the action. */

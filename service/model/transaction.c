@@ -21,8 +21,11 @@ int transaction_new(Manager *manager, Desired *desired, const char *document, Tr
 Transaction *transaction_free(Transaction *t) {
         if (!t)
                 return NULL;
-        for (size_t i = 0; i < t->n_targets; i++)
+        for (size_t i = 0; i < t->n_targets; i++) {
+                if (t->targets[i]->lost && t->finished == 0)
+                        manager_want_reconcile(t->manager);
                 target_free(t, t->targets[i]);
+        }
         free(t->targets);
         TABLE_FOREACH(ProgramChange, change, &t->programs)
         program_change_free(t, change);
@@ -112,7 +115,7 @@ static void fill_commit(Target *target) {
                 .hook = target->chain->hook,
                 .mode = target->wanted.mode,
                 .fused = target->fused,
-                .attachment = target->reattach ? NULL : target->chain->attachment,
+                .attachment = target->reattach ? NULL : target_attachment(target),
         };
 }
 
@@ -186,6 +189,28 @@ static bool is_conflict(const Target *target) {
         return target->error.code == ERROR_HOOK_BUSY && !target->chain->attachment;
 }
 
+/* What is left of chains that somebody took off their hooks goes: its pins would be in the way of new ones. */
+static void drop_lost(Transaction *t) {
+        for (size_t i = 0; i < t->n_targets; i++) {
+                Target *target = t->targets[i];
+
+                if (!target->lost)
+                        continue;
+                log_notice("%s: somebody took it off its hook", target->chain->key);
+                manager_take_off_hook(t->manager, target->chain);
+        }
+}
+
+/* After a failure: the chain is not put back by this transaction, so it says what is. */
+static void tell_lost(Transaction *t, Target *target) {
+        Chain *chain = target->chain;
+
+        manager_drop_attachment(t->manager, chain);
+        chain->state = CHAIN_STATE_FAILED;
+        (void) free_and_strdup(&chain->reason, "somebody took it off its hook; it will be put back");
+        OBSERVE(t->manager, chain_changed, chain);
+}
+
 static void rollback(Transaction *t) {
         for (size_t i = t->n_targets; i > 0; i--) {
                 Target *target = t->targets[i - 1];
@@ -196,6 +221,9 @@ static void rollback(Transaction *t) {
                 target->fused = target->commit.fused;
                 target->done = false;
         }
+        for (size_t i = 0; i < t->n_targets; i++)
+                if (t->targets[i]->lost)
+                        tell_lost(t, t->targets[i]);
         transaction_rollback_programs(t);
 }
 
@@ -228,6 +256,7 @@ static int apply(Transaction *t, uint64_t generation) {
 int transaction_commit(Transaction *t, uint64_t generation, Error *error) {
         int r;
 
+        drop_lost(t);
         r = transaction_commit_programs(t, error);
         if (r >= 0)
                 r = commit_chains(t);
