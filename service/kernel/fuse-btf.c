@@ -106,6 +106,10 @@ static int declare_root(Types *types, const FuseLayout *layout) {
 
                 snprintf(text, sizeof(text), "slot %zu: %.64s", i + 1, input->members[i].name);
                 r = add_own_line(types, layout->slot_starts[i], text);
+                if (r >= 0 && input->members[i].form == SLOT_FORM_INLINED) {
+                        snprintf(text, sizeof(text), "slot %zu: verdict of %.64s", i + 1, input->members[i].name);
+                        r = add_own_line(types, layout->slot_ends[i], text);
+                }
         }
         if (r >= 0)
                 r = declare_function(types, layout->counters, "bpfchain_counters", BTF_FUNC_STATIC,
@@ -115,22 +119,31 @@ static int declare_root(Types *types, const FuseLayout *layout) {
         return r;
 }
 
+/* Where an instruction of a member is in the whole. */
+static size_t position_of(const FuseSpan *span, size_t insn) {
+        size_t n_main = span->end - span->start;
+
+        return insn < n_main ? span->start + insn : span->subprograms + insn - n_main;
+}
+
 static enum btf_func_linkage entry_linkage(const FuseMember *m) {
         return m->form == SLOT_FORM_STATIC ? BTF_FUNC_STATIC : BTF_FUNC_GLOBAL;
 }
 
 /* Function information of a member: its entry is declared by us, its subprograms are what their author made
  * them, or static functions of which nothing is known. `shift` is what its type ids grow by. */
-static int add_member_functions(Types *types, const FuseMember *m, size_t start, int shift) {
+static int add_member_functions(Types *types, const FuseMember *m, const FuseSpan *span, int shift) {
         const Member *member = m->member;
         char name[FUNCTION_NAME_MAX + 1];
-        int r;
+        int r = 0;
 
-        sanitize_name(member->function, "", name);
-        r = declare_function(types, start, name, entry_linkage(m), types->entry_proto_id);
+        if (m->form != SLOT_FORM_INLINED) {
+                sanitize_name(member->function, "", name);
+                r = declare_function(types, span->start, name, entry_linkage(m), types->entry_proto_id);
+        }
 
         for (size_t i = 1; i < member->n_subprograms && r >= 0; i++) {
-                size_t insn = start + member->subprograms[i];
+                size_t insn = position_of(span, member->subprograms[i]);
 
                 if (member->btf && member->n_func_info == member->n_subprograms) {
                         add_function(types, insn, (int) member->func_info[i].type_id + shift);
@@ -153,7 +166,7 @@ static int copy_string(Types *types, const Member *member, uint32_t offset) {
 
 /* Lines of a member, or one line for each of its functions where it has none. The kernel refuses a function whose
  * first instruction has no line. */
-static int add_member_lines(Types *types, const FuseMember *m, size_t start) {
+static int add_member_lines(Types *types, const FuseMember *m, const FuseSpan *span) {
         const Member *member = m->member;
         uint32_t old_file = UINT32_MAX;
         int file = 0;
@@ -166,7 +179,7 @@ static int add_member_lines(Types *types, const FuseMember *m, size_t start) {
 
                         snprintf(text, sizeof(text), "%.64s: %.128s (no line information)", m->name,
                                  member->function);
-                        r = add_own_line(types, start + member->subprograms[i], text);
+                        r = add_own_line(types, position_of(span, member->subprograms[i]), text);
                         if (r < 0)
                                 return r;
                 }
@@ -185,12 +198,12 @@ static int add_member_lines(Types *types, const FuseMember *m, size_t start) {
                                 return file;
                         old_file = line->file_name_off;
                 }
-                add_line(types, start + line->insn_off, file, text, line->line_col);
+                add_line(types, position_of(span, line->insn_off), file, text, line->line_col);
         }
         return 0;
 }
 
-static int add_member(Types *types, const FuseMember *m, size_t start) {
+static int add_member(Types *types, const FuseMember *m, const FuseSpan *span) {
         int shift = 0, r;
 
         if (m->member->btf && btf__type_cnt(m->member->btf) > 1) {
@@ -199,10 +212,28 @@ static int add_member(Types *types, const FuseMember *m, size_t start) {
                         return r;
                 shift = r - 1;
         }
-        r = add_member_functions(types, m, start, shift);
+        r = add_member_functions(types, m, span, shift);
         if (r >= 0)
-                r = add_member_lines(types, m, start);
+                r = add_member_lines(types, m, span);
         return r;
+}
+
+static int compare_functions(const void *a, const void *b) {
+        const struct bpf_func_info *x = a, *y = b;
+
+        return x->insn_off < y->insn_off ? -1 : x->insn_off > y->insn_off;
+}
+
+static int compare_lines(const void *a, const void *b) {
+        const struct bpf_line_info *x = a, *y = b;
+
+        return x->insn_off < y->insn_off ? -1 : x->insn_off > y->insn_off;
+}
+
+/* The kernel wants both in order of instructions. */
+static void sort_records(FuseOutput *output) {
+        qsort(output->func_info, output->n_func_info, sizeof(struct bpf_func_info), compare_functions);
+        qsort(output->line_info, output->n_line_info, sizeof(struct bpf_line_info), compare_lines);
 }
 
 int fuse_btf_build(const FuseInput *input, const FuseLayout *layout, FuseOutput *output) {
@@ -210,7 +241,7 @@ int fuse_btf_build(const FuseInput *input, const FuseLayout *layout, FuseOutput 
         int r;
 
         types.room_func_info = 2;
-        types.room_line_info = 2 + input->n_members;
+        types.room_line_info = 2 + 2 * input->n_members;
         for (size_t i = 0; i < input->n_members; i++) {
                 const Member *member = input->members[i].member;
 
@@ -228,6 +259,8 @@ int fuse_btf_build(const FuseInput *input, const FuseLayout *layout, FuseOutput 
         if (r >= 0)
                 r = declare_root(&types, layout);
         for (size_t i = 0; i < input->n_members && r >= 0; i++)
-                r = add_member(&types, &input->members[i], output->spans[i].start);
+                r = add_member(&types, &input->members[i], &output->spans[i]);
+        if (r >= 0)
+                sort_records(output);
         return r;
 }

@@ -13,6 +13,7 @@
 typedef struct FuseLayout {
         size_t counters;                     /* first instruction of the counters function */
         size_t slot_starts[CHAIN_SLOTS_MAX]; /* in the root */
+        size_t slot_ends[CHAIN_SLOTS_MAX];   /* where the member's verdict is known */
 } FuseLayout;
 
 /* Fills btf, func_info and line_info of an output that has its instructions and spans. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <bpf/bpf.h>
 
+#include "kernel/fuse-form.h"
 #include "kernel/fuse-load.h"
 #include "util/clock.h"
 
@@ -48,7 +49,7 @@ static ssize_t find_culprit(const FuseInput *input, const FuseOutput *output, co
         int64_t insn = verifier_log_instruction(log);
 
         for (size_t i = 0; insn >= 0 && i < input->n_members; i++)
-                if ((size_t) insn >= output->spans[i].start && (size_t) insn < output->spans[i].end)
+                if (fuse_span_has(&output->spans[i], (size_t) insn))
                         return (ssize_t) i;
         return -ENOENT;
 }
@@ -126,7 +127,7 @@ static int refuse(const FuseInput *input, const FuseOutput *output, const char *
         return r;
 }
 
-/* Builds and loads once. -EAGAIN: a member was made static, try again. */
+/* Builds and loads once. -EAGAIN: a member got another form, try again. */
 static int try_load(const FuseInput *input, FuseMember *members, const char *name, FuseLoad *load, Error *error) {
         _cleanup_(fuse_output_done) FuseOutput output = {};
         _cleanup_close_ int btf_fd = -EBADF, fd = -EBADF;
@@ -169,11 +170,9 @@ static int try_load(const FuseInput *input, FuseMember *members, const char *nam
         }
 
         culprit = find_culprit(input, &output, full_log);
-        if (culprit >= 0 && members[culprit].form == SLOT_FORM_GLOBAL && !verifier_log_too_complex(full_log) &&
-            !verifier_log_too_deep(full_log)) {
-                members[culprit].form = SLOT_FORM_STATIC;
+        if (fuse_form_retreat(members, input->n_members, culprit >= 0 ? &members[culprit] : NULL,
+                              verifier_log_too_complex(full_log) || verifier_log_too_deep(full_log)))
                 return -EAGAIN;
-        }
         return refuse(input, &output, full_log, r, error);
 }
 
@@ -181,7 +180,7 @@ int fuse_load(const FuseInput *input, FuseMember *members, const char *name, Fus
         FuseLoad load = { .program_fd = -EBADF };
         int r;
 
-        /* each further attempt has one more static member */
+        /* each further attempt has a member that is further along inlined -> global -> static */
         do
                 r = try_load(input, members, name, &load, error);
         while (r == -EAGAIN && !error_is_set(error));

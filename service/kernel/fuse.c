@@ -126,17 +126,60 @@ static void emit_proceed(Code *code, Hook hook, uint32_t set, unsigned seat) {
         emit_end(code, seat);
 }
 
+/* Where the root keeps what it needs between slots: in registers where all members are called, else on its stack,
+ * below what inlined members use of it. */
+typedef struct Root {
+        bool on_stack;
+        int context;  /* offset from r10 */
+        int counters; /* offset from r10 */
+} Root;
+
+static Root root_layout(const FuseInput *input) {
+        Root root = {};
+        uint32_t depth = 0;
+
+        for (size_t i = 0; i < input->n_members; i++) {
+                if (input->members[i].form != SLOT_FORM_INLINED)
+                        continue;
+                root.on_stack = true;
+                depth = MAX2(depth, input->members[i].member->main_stack);
+        }
+        depth = (depth + 7) & ~UINT32_C(7);
+        root.context = -(int) depth - 8;
+        root.counters = -(int) depth - 16;
+        return root;
+}
+
 /* The root up to its first slot; returns the call of the counters function. */
-static size_t emit_root(Code *code, Hook hook) {
+static size_t emit_root(Code *code, const Root *root, Hook hook) {
         size_t call;
 
-        emit_move(code, BPF_REG_6, BPF_REG_1);
+        if (root->on_stack)
+                emit(code, BPF_STX | BPF_MEM | BPF_DW, BPF_REG_10, BPF_REG_1, root->context, 0);
+        else
+                emit_move(code, BPF_REG_6, BPF_REG_1);
         call = emit_call(code);
         emit(code, BPF_JMP | BPF_JNE | BPF_K, BPF_REG_0, 0, 2, 0);
         emit_set32(code, BPF_REG_0, hook_is_tc(hook) ? TC_ACT_SHOT : XDP_ABORTED);
         emit_exit(code);
-        emit_move(code, BPF_REG_7, BPF_REG_0);
+        if (root->on_stack)
+                emit(code, BPF_STX | BPF_MEM | BPF_DW, BPF_REG_10, BPF_REG_0, root->counters, 0);
+        else
+                emit_move(code, BPF_REG_7, BPF_REG_0);
         return call;
+}
+
+static void emit_context(Code *code, const Root *root) {
+        if (root->on_stack)
+                emit(code, BPF_LDX | BPF_MEM | BPF_DW, BPF_REG_1, BPF_REG_10, root->context, 0);
+        else
+                emit_move(code, BPF_REG_1, BPF_REG_6);
+}
+
+/* An inlined member, and anything that is called, may have left r7 as it likes. */
+static void emit_reload_counters(Code *code, const Root *root) {
+        if (root->on_stack)
+                emit(code, BPF_LDX | BPF_MEM | BPF_DW, BPF_REG_7, BPF_REG_10, root->counters, 0);
 }
 
 static void emit_counters(Code *code, int fd) {
@@ -149,16 +192,23 @@ static void emit_counters(Code *code, int fd) {
         emit_exit(code);
 }
 
-/* Copies a member behind what there is and fills in descriptors. `modules` is where its part of fd_array begins. */
-static int append_member(Code *code, const FuseMember *m, size_t modules) {
+/* Instructions of the main function. */
+static size_t main_insns(const Member *member) {
+        return member->n_subprograms > 1 ? member->subprograms[1] : member->n_insns;
+}
+
+/* Copies a part of a member behind what there is and fills in descriptors. `modules` is where its part of fd_array
+ * begins. */
+static int append_insns(Code *code, const FuseMember *m, size_t from, size_t to, size_t modules) {
         const Member *member = m->member;
         struct bpf_insn *insns = &code->insns[code->n];
+        size_t n = to - from;
 
-        assert(code->room - code->n >= member->n_insns);
-        memcpy(insns, member->insns, member->n_insns * sizeof(struct bpf_insn));
-        code->n += member->n_insns;
+        assert(code->room - code->n >= n);
+        memcpy(insns, member->insns + from, n * sizeof(struct bpf_insn));
+        code->n += n;
 
-        for (size_t i = 0; i < member->n_insns; i++) {
+        for (size_t i = 0; i < n; i++) {
                 struct bpf_insn *insn = &insns[i];
 
                 if (insn_is_map(insn)) {
@@ -180,12 +230,40 @@ static int append_member(Code *code, const FuseMember *m, size_t modules) {
         return 0;
 }
 
-/* Appends the BTF descriptors of a member's kernel modules; [0] stands for the kernel's own. */
-static int append_modules(FuseOutput *output, const Member *member) {
+/* An exit of an inlined main function ends only the member. */
+static void turn_exits(Code *code, const FuseSpan *span) {
+        for (size_t i = span->start; i < span->end; i++) {
+                struct bpf_insn *insn = &code->insns[i];
+
+                if (insn->code == (BPF_JMP | BPF_EXIT))
+                        *insn = (struct bpf_insn){ .code = BPF_JMP | BPF_JA, .off = (int16_t) (span->end - i - 1) };
+                if (insn_is_wide(insn))
+                        i++;
+        }
+}
+
+/* Calls of subprograms, and references to them, out of an inlined main function: the distance to them has grown. */
+static void aim_at_subprograms(Code *code, const FuseSpan *span) {
+        int32_t growth = (int32_t) (span->subprograms - span->end);
+
+        for (size_t i = span->start; i < span->end; i++) {
+                struct bpf_insn *insn = &code->insns[i];
+
+                if (insn_is_call(insn, BPF_PSEUDO_CALL) || (insn_is_wide(insn) && insn->src_reg == BPF_PSEUDO_FUNC))
+                        insn->imm += growth;
+                if (insn_is_wide(insn))
+                        i++;
+        }
+}
+
+/* Appends the BTF descriptors of a member's kernel modules; [0] stands for the kernel's own. Returns where they
+ * begin. */
+static ssize_t append_modules(FuseOutput *output, const Member *member) {
+        size_t start = output->n_fd_array > 0 ? output->n_fd_array : 1;
         int *array;
 
         if (member->n_btf_fds == 0)
-                return 0;
+                return (ssize_t) start;
         array = reallocarray(output->fd_array, output->n_fd_array + member->n_btf_fds + 1, sizeof(int));
         if (!array)
                 return -ENOMEM;
@@ -194,54 +272,111 @@ static int append_modules(FuseOutput *output, const Member *member) {
                 array[output->n_fd_array++] = 0;
         memcpy(array + output->n_fd_array, member->btf_fds, member->n_btf_fds * sizeof(int));
         output->n_fd_array += member->n_btf_fds;
+        return (ssize_t) start;
+}
+
+/* Code that is being put together. */
+typedef struct Build {
+        const FuseInput *input;
+        FuseOutput *output;
+        FuseLayout *layout;
+        Code code;
+        Root root;
+        size_t modules[CHAIN_SLOTS_MAX]; /* where a member's part of fd_array begins */
+        size_t calls[CHAIN_SLOTS_MAX];   /* of called members */
+} Build;
+
+/* The member itself: afterwards its verdict is in r0 and the counters are in r7. */
+static int build_body(Build *build, size_t i) {
+        const FuseMember *m = &build->input->members[i];
+        FuseSpan *span = &build->output->spans[i];
+        int r;
+
+        emit_context(&build->code, &build->root);
+        if (m->form == SLOT_FORM_INLINED) {
+                span->start = build->code.n;
+                r = append_insns(&build->code, m, 0, main_insns(m->member), build->modules[i]);
+                if (r < 0)
+                        return r;
+                span->end = build->code.n;
+                turn_exits(&build->code, span);
+        } else
+                build->calls[i] = emit_call(&build->code);
+        build->layout->slot_ends[i] = build->code.n;
+        emit_reload_counters(&build->code, &build->root);
         return 0;
 }
 
-static int build_insns(const FuseInput *input, FuseLayout *layout, FuseOutput *output) {
-        size_t calls[CHAIN_SLOTS_MAX], counters_call;
-        Code code = { .room = ROOT_INSNS_MAX + input->n_members * SLOT_INSNS_MAX };
+static int build_root(Build *build) {
+        const FuseInput *input = build->input;
+        size_t counters_call;
+        int r;
 
-        for (size_t i = 0; i < input->n_members; i++)
-                code.room += input->members[i].member->n_insns;
-        output->insns = code.insns = calloc(code.room, sizeof(struct bpf_insn));
-        if (!code.insns)
-                return -ENOMEM;
-
-        counters_call = emit_root(&code, input->hook);
+        counters_call = emit_root(&build->code, &build->root, input->hook);
         for (size_t i = 0; i < input->n_members; i++) {
                 const FuseMember *m = &input->members[i];
 
-                layout->slot_starts[i] = code.n;
-                emit_move(&code, BPF_REG_1, BPF_REG_6);
-                calls[i] = emit_call(&code);
-                emit_bucket(&code, input->hook);
-                emit_count(&code, m->seat);
-                if (i + 1 < input->n_members)
-                        emit_proceed(&code, input->hook, m->proceed_on, m->seat);
-        }
-        emit_end(&code, input->members[input->n_members - 1].seat);
-
-        layout->counters = code.n;
-        set_call(&code, counters_call, code.n);
-        emit_counters(&code, input->counters_fd);
-
-        for (size_t i = 0; i < input->n_members; i++) {
-                const FuseMember *m = &input->members[i];
-                size_t modules = output->n_fd_array > 0 ? output->n_fd_array : 1;
-                int r;
-
-                output->spans[i].start = code.n;
-                set_call(&code, calls[i], code.n);
-                r = append_modules(output, m->member);
-                if (r >= 0)
-                        r = append_member(&code, m, modules);
+                build->layout->slot_starts[i] = build->code.n;
+                r = build_body(build, i);
                 if (r < 0)
                         return r;
-                output->spans[i].end = code.n;
+                emit_bucket(&build->code, input->hook);
+                emit_count(&build->code, m->seat);
+                if (i + 1 < input->n_members)
+                        emit_proceed(&build->code, input->hook, m->proceed_on, m->seat);
         }
+        emit_end(&build->code, input->members[input->n_members - 1].seat);
 
-        output->n_insns = code.n;
+        build->layout->counters = build->code.n;
+        set_call(&build->code, counters_call, build->code.n);
+        emit_counters(&build->code, input->counters_fd);
         return 0;
+}
+
+/* What of a member comes behind the root. */
+static int build_rest(Build *build, size_t i) {
+        const FuseMember *m = &build->input->members[i];
+        FuseSpan *span = &build->output->spans[i];
+        size_t n_main = main_insns(m->member);
+        int r;
+
+        if (m->form != SLOT_FORM_INLINED) {
+                span->start = build->code.n;
+                set_call(&build->code, build->calls[i], build->code.n);
+                r = append_insns(&build->code, m, 0, n_main, build->modules[i]);
+                if (r < 0)
+                        return r;
+                span->end = build->code.n;
+        }
+        span->subprograms = build->code.n;
+        r = append_insns(&build->code, m, n_main, m->member->n_insns, build->modules[i]);
+        span->subprograms_end = build->code.n;
+        aim_at_subprograms(&build->code, span);
+        return r;
+}
+
+static int build_insns(const FuseInput *input, FuseLayout *layout, FuseOutput *output) {
+        Build build = { .input = input, .output = output, .layout = layout, .root = root_layout(input) };
+        int r;
+
+        build.code.room = ROOT_INSNS_MAX + input->n_members * SLOT_INSNS_MAX;
+        for (size_t i = 0; i < input->n_members; i++) {
+                ssize_t modules = append_modules(output, input->members[i].member);
+
+                if (modules < 0)
+                        return (int) modules;
+                build.modules[i] = (size_t) modules;
+                build.code.room += input->members[i].member->n_insns;
+        }
+        output->insns = build.code.insns = calloc(build.code.room, sizeof(struct bpf_insn));
+        if (!build.code.insns)
+                return -ENOMEM;
+
+        r = build_root(&build);
+        for (size_t i = 0; i < input->n_members && r >= 0; i++)
+                r = build_rest(&build, i);
+        output->n_insns = build.code.n;
+        return r;
 }
 
 int fuse_build(const FuseInput *input, FuseOutput *ret) {

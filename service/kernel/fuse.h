@@ -5,24 +5,25 @@
  * Builds one program out of the members of a chain. Pure: instructions and types in, instructions and types out;
  * descriptors are only numbers here, nothing is asked of the kernel.
  *
- * The called form:
- *
- *   root              context in r6, counters of this CPU in r7, no stack of its own
+ *   root              counters of this CPU, then a slot for each member
  *     call counters
- *     call member 0   count the verdict; end with it, or go on where the member's proceed-on set has it
- *     call member 1
+ *     member 0        inlined or called; count the verdict; end with it, or go on where the proceed-on set has it
+ *     member 1
  *     …
  *   counters          looks up the chain's counters; has the key on its own stack
- *   member 0          the author's program as it was captured, with its subprograms
- *   member 1
+ *   rest of member 0  the author's program as it was captured: its subprograms if it is inlined, else all of it
+ *   rest of member 1
  *   …
  *
- * A root without stack matters: the kernel allows 512 bytes for all frames of a path of calls together, and a
- * member may use all of them by itself.
+ * An inlined member is its main function, copied into the root: exits become jumps to its end. It finds all registers
+ * and, below r10, as much stack as it had alone; what the root keeps (context, counters) lies deeper.
  *
- * Each member is one function to the verifier, either global, verified once and by itself as it was when it was
+ * A called member is one function to the verifier, either global, verified once and by itself as it was when it was
  * loaded alone, or static, verified as a part of the root. What it is called with we declare ourselves (a pointer
  * to the context of the hook), whatever its author called the type.
+ *
+ * A root that only calls keeps context and counters in r6 and r7 and has no stack of its own. That matters: the
+ * kernel allows 512 bytes for all frames of a path of calls together, and a member may use all of them by itself.
  */
 
 #include "kernel/member.h"
@@ -36,7 +37,8 @@ typedef struct FuseMember {
         size_t n_maps;
         uint32_t proceed_on;
         unsigned seat;
-        SlotForm form;           /* SLOT_FORM_GLOBAL or SLOT_FORM_STATIC */
+        SlotForm form;           /* any but none; see fuse-form.h */
+        const char *reason;      /* why it is not inlined, static; or NULL */
         uint32_t verified_insns; /* what the verifier said of it alone, for messages; 0 where it did not */
         uint32_t stack_depth;
 } FuseMember;
@@ -48,11 +50,19 @@ typedef struct FuseInput {
         size_t n_members;
 } FuseInput;
 
-/* The instructions of one member in the whole, end exclusive. */
+/* Where the instructions of one member are in the whole, ends exclusive: its main function, in the root where it was
+ * inlined, and the subprograms behind it. */
 typedef struct FuseSpan {
         size_t start;
         size_t end;
+        size_t subprograms;
+        size_t subprograms_end;
 } FuseSpan;
+
+static inline bool fuse_span_has(const FuseSpan *span, size_t insn) {
+        return (insn >= span->start && insn < span->end) ||
+               (insn >= span->subprograms && insn < span->subprograms_end);
+}
 
 typedef struct FuseOutput {
         struct bpf_insn *insns;

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include "kernel/attach.h"
+#include "kernel/fuse-form.h"
 #include "kernel/fuse-load.h"
 #include "kernel/fused.h"
 #include "kernel/program.h"
@@ -74,10 +75,10 @@ static int prepare_member(const FuseSlot *slot, FuseMember *ret, uint32_t **ret_
                 .n_maps = program->info.n_maps,
                 .proceed_on = slot->proceed_on,
                 .seat = slot->seat,
-                .form = SLOT_FORM_GLOBAL,
                 .verified_insns = program->info.verified_insns,
                 .stack_depth = program->info.stack_depth,
         };
+        ret->form = fuse_form_choose(ret, &ret->reason);
         return 0;
 }
 

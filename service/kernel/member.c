@@ -36,6 +36,9 @@ static int scan_one(Member *member, size_t i, bool *starts) {
                 starts[target] = true;
         } else if (insn_is_tail_call(insn)) {
                 member->n_tail_calls++;
+        } else if (BPF_CLASS(insn->code) == BPF_LD &&
+                   (BPF_MODE(insn->code) == BPF_ABS || BPF_MODE(insn->code) == BPF_IND)) {
+                member->packet_loads = true;
         }
         return 0;
 }
@@ -49,6 +52,7 @@ int member_scan(Member *member, size_t n_maps) {
         member->subprograms = NULL;
         member->n_subprograms = 0;
         member->n_tail_calls = 0;
+        member->packet_loads = false;
         member->uses_map = calloc(n_maps > 0 ? n_maps : 1, sizeof(bool));
         member->n_uses_map = member->uses_map ? n_maps : 0;
         if (!starts || !member->uses_map)

@@ -23,7 +23,7 @@ static const char *find_line(const char *log, const char *prefix) {
 void verifier_log_stats(const char *log, VerifierStats *ret) {
         const char *line, *states;
 
-        *ret = (VerifierStats){};
+        *ret = (VerifierStats){ .main_stack = UINT32_MAX };
 
         line = find_line(log, "processed ");
         if (line) {
@@ -40,6 +40,8 @@ void verifier_log_stats(const char *log, VerifierStats *ret) {
                 uint32_t depth = (uint32_t) strtoul(line, &end, 10);
 
                 ret->stack_depth = MAX2(ret->stack_depth, depth);
+                if (ret->main_stack == UINT32_MAX)
+                        ret->main_stack = depth;
                 line = *end == '+' ? end + 1 : NULL;
         }
 }

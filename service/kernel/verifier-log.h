@@ -26,6 +26,7 @@ typedef struct VerifierStats {
         uint32_t insns; /* processed */
         uint32_t states_total;
         uint32_t stack_depth; /* bytes, deepest frame */
+        uint32_t main_stack;  /* bytes, frame of the main function; UINT32_MAX where the log does not tell */
 } VerifierStats;
 
 /* Figures of a log of level VERIFIER_LOG_STATS; what it does not tell stays 0. */

@@ -66,8 +66,8 @@ static void test_two_members(void **state) {
         assert_int_equal(counters[0][VERDICT_ENDED], 0);
         assert_int_equal(counters[1][VERDICT_ENDED], 1000);
 
-        assert_int_equal(info.forms[0], SLOT_FORM_GLOBAL);
-        assert_int_equal(info.forms[1], SLOT_FORM_GLOBAL);
+        assert_int_equal(info.forms[0], SLOT_FORM_INLINED);
+        assert_int_equal(info.forms[1], SLOT_FORM_INLINED);
         assert_int_equal(info.program_id, fused->program_id);
         assert_string_equal(fused->name, "bc_0123456789ab");
         assert_int_equal(strlen(info.tag), 16);
@@ -566,6 +566,14 @@ static void test_deep_calls(void **state) {
 
         assert_int_equal(test_run(fused, NULL, 0, 1), 1);
         kernel_fused_free(fused);
+
+        /* inlined, its main function is the root's frame and leaves one more to its calls */
+        fused = must_build(*state, HOOK_XDP, &deep, 1, NULL, NULL);
+        assert_int_equal(test_run(fused, NULL, 0, 1), 2);
+        kernel_fused_free(fused);
+
+        /* called, it has one frame too few */
+        deep->info.verified_insns = 1000000;
         check_build_error(state, HOOK_XDP, &deep, 1, ERROR_LIMIT_EXCEEDED, WORDS("xdp_deepcalls", "too deep"));
         kernel_program_unref(programs[0]);
         programs[0] = deep;

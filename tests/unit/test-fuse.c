@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "kernel/fuse-form.h"
 #include "kernel/fuse.h"
 
 /* Instructions for members that tests make by hand. */
@@ -25,6 +26,10 @@
         {                                                                                                            \
                 0                                                                                                    \
         }
+#define STORE(register, offset)                                                                                      \
+        { .code = BPF_STX | BPF_MEM | BPF_DW, .dst_reg = 10, .src_reg = (register), .off = (offset) }
+#define SKIP_UNLESS(register, value, n)                                                                              \
+        { .code = BPF_JMP | BPF_JNE | BPF_K, .dst_reg = (register), .off = (n), .imm = (value) }
 #define EXIT                                                                                                         \
         { .code = BPF_JMP | BPF_EXIT }
 
@@ -75,6 +80,9 @@ static uint64_t run_function(Machine *machine, size_t pc, const uint64_t argumen
 
                 assert_true(steps < 10000);
                 assert_true(pc < machine->output->n_insns);
+                for (size_t i = 0; i < CHAIN_SLOTS_MAX; i++)
+                        if (machine->output->spans[i].end > 0 && pc == machine->output->spans[i].start)
+                                assert_true(r[1] == CONTEXT);
 
                 switch (insn->code) {
                 case BPF_ALU64 | BPF_MOV | BPF_X:
@@ -102,6 +110,7 @@ static uint64_t run_function(Machine *machine, size_t pc, const uint64_t argumen
                         r[insn->dst_reg] = (uint32_t) insn->imm;
                         pc++;
                         break;
+                case BPF_JMP | BPF_JA: jump = true; break;
                 case BPF_JMP | BPF_JNE | BPF_K: jump = r[insn->dst_reg] != operand; break;
                 case BPF_JMP32 | BPF_JNE | BPF_K: jump = (uint32_t) r[insn->dst_reg] != (uint32_t) operand; break;
                 case BPF_JMP32 | BPF_JEQ | BPF_K: jump = (uint32_t) r[insn->dst_reg] == (uint32_t) operand; break;
@@ -273,7 +282,7 @@ static void test_no_counters(void **state) {
 }
 
 /* Each set, each verdict. */
-static void check_all_sets(Hook hook) {
+static void check_all_sets(Hook hook, SlotForm first, SlotForm second) {
         unsigned n = verdict_buckets(hook);
         Member *members[VERDICT_BUCKETS] = {};
 
@@ -289,11 +298,8 @@ static void check_all_sets(Hook hook) {
                                   .member = members[bucket],
                                   .proceed_on = set,
                                   .seat = 7,
-                                  .form = SLOT_FORM_GLOBAL },
-                                { .name = "b",
-                                  .member = members[last],
-                                  .seat = CHAIN_SEATS_MAX - 1,
-                                  .form = SLOT_FORM_STATIC },
+                                  .form = first },
+                                { .name = "b", .member = members[last], .seat = CHAIN_SEATS_MAX - 1, .form = second },
                         };
                         FuseInput input = { .hook = hook, .counters_fd = COUNTERS_FD, .members = m, .n_members = 2 };
                         bool proceeds = set & (1U << bucket);
@@ -314,11 +320,14 @@ static void check_all_sets(Hook hook) {
 }
 
 static void test_all_sets_xdp(void **state) {
-        check_all_sets(HOOK_XDP);
+        check_all_sets(HOOK_XDP, SLOT_FORM_GLOBAL, SLOT_FORM_STATIC);
+        check_all_sets(HOOK_XDP, SLOT_FORM_INLINED, SLOT_FORM_INLINED);
+        check_all_sets(HOOK_XDP, SLOT_FORM_INLINED, SLOT_FORM_GLOBAL);
 }
 
 static void test_all_sets_tc(void **state) {
-        check_all_sets(HOOK_TC_EGRESS);
+        check_all_sets(HOOK_TC_EGRESS, SLOT_FORM_GLOBAL, SLOT_FORM_STATIC);
+        check_all_sets(HOOK_TC_EGRESS, SLOT_FORM_STATIC, SLOT_FORM_INLINED);
 }
 
 /* Verdicts that are no verdicts, and upper halves of r0 that do not count. */
@@ -343,6 +352,84 @@ static void test_odd_verdicts(void **state) {
                         fuse_output_done(&output);
                         member_free(member);
                 }
+}
+
+/* Inlined members may do what they like to registers and their stack, exit from wherever they like, and call. */
+static void test_inlined(void **state) {
+        /* w0 = 2 unless r6, which nobody set, is 77; fills all registers and 24 bytes of stack */
+        Member *rude = MEMBER(BPF_PROG_TYPE_XDP, 0, SET(6, 1), SET(7, 2), SET(8, 3), SET(9, 4), STORE(6, -8),
+                              STORE(7, -16), STORE(8, -24), SET(0, 2), SKIP_UNLESS(6, 77, 2), SET(0, 1), EXIT,
+                              CALL(1), EXIT, SET(0, 2), EXIT);
+        Member *plain = MEMBER(BPF_PROG_TYPE_XDP, 0, SET(0, 2), EXIT);
+        FuseMember m[] = {
+                { .name = "1", .member = rude, .proceed_on = 4, .seat = 0, .form = SLOT_FORM_INLINED },
+                { .name = "2", .member = plain, .proceed_on = 4, .seat = 1, .form = SLOT_FORM_GLOBAL },
+                { .name = "3", .member = rude, .proceed_on = 4, .seat = 2, .form = SLOT_FORM_INLINED },
+                { .name = "4", .member = plain, .proceed_on = 4, .seat = 3, .form = SLOT_FORM_INLINED },
+                { .name = "5", .member = rude, .proceed_on = 4, .seat = 4, .form = SLOT_FORM_GLOBAL },
+        };
+        FuseInput input = { .hook = HOOK_XDP, .counters_fd = COUNTERS_FD, .members = m, .n_members = 5 };
+        Machine machine = {};
+        FuseOutput output;
+
+        rude->main_stack = 24;
+        assert_int_equal(rude->n_subprograms, 2);
+        must_build(&input, &output);
+        /* root, counters, two members called, three subprograms */
+        check_info(&output, 7);
+        assert_int_equal(run(&machine, &output), 2);
+        assert_int_equal(machine.n_calls, 1 + 2 + 3);
+        for (unsigned i = 0; i < 5; i++) {
+                assert_int_equal(machine.counters[i][2], 1);
+                assert_int_equal(machine.counters[i][VERDICT_ENDED], i == 4);
+        }
+        fuse_output_done(&output);
+        member_free(rude);
+        member_free(plain);
+}
+
+/* What may be inlined, and how a chain that is refused goes on. */
+static void test_forms(void **state) {
+        Member *member = MEMBER(BPF_PROG_TYPE_XDP, 0, SET(0, 2), EXIT);
+        Member *calls = MEMBER(BPF_PROG_TYPE_XDP, 0, HELPER(BPF_FUNC_tail_call), SET(0, 2), EXIT);
+        Member *loads = MEMBER(BPF_PROG_TYPE_SCHED_CLS, 0, { .code = BPF_LD | BPF_ABS | BPF_W }, EXIT);
+        FuseMember m[] = { { .member = member }, { .member = calls }, { .member = loads } };
+        const char *reason;
+
+        member->main_stack = calls->main_stack = loads->main_stack = 0;
+        assert_int_equal(fuse_form_choose(&m[0], &reason), SLOT_FORM_INLINED);
+        assert_null(reason);
+        assert_int_equal(fuse_form_choose(&m[1], &reason), SLOT_FORM_GLOBAL);
+        assert_non_null(strstr(reason, "tail calls"));
+        assert_int_equal(fuse_form_choose(&m[2], &reason), SLOT_FORM_GLOBAL);
+        assert_non_null(strstr(reason, "classic"));
+
+        m[0].verified_insns = FUSE_INLINE_COST_MAX + 1;
+        assert_int_equal(fuse_form_choose(&m[0], &reason), SLOT_FORM_GLOBAL);
+        m[0].verified_insns = FUSE_INLINE_COST_MAX;
+        assert_int_equal(fuse_form_choose(&m[0], &reason), SLOT_FORM_INLINED);
+        member->main_stack = FUSE_INLINE_STACK_MAX + 8;
+        assert_int_equal(fuse_form_choose(&m[0], &reason), SLOT_FORM_GLOBAL);
+        member->main_stack = UINT32_MAX;
+        assert_int_equal(fuse_form_choose(&m[0], &reason), SLOT_FORM_GLOBAL);
+
+        m[0].form = m[1].form = SLOT_FORM_INLINED;
+        m[2].form = SLOT_FORM_STATIC;
+        assert_true(fuse_form_retreat(m, 3, &m[1], false));
+        assert_int_equal(m[1].form, SLOT_FORM_GLOBAL);
+        assert_true(fuse_form_retreat(m, 3, &m[1], false));
+        assert_int_equal(m[1].form, SLOT_FORM_STATIC);
+        assert_int_equal(m[0].form, SLOT_FORM_INLINED);
+        assert_true(fuse_form_retreat(m, 3, NULL, true));
+        assert_int_equal(m[0].form, SLOT_FORM_GLOBAL);
+        assert_false(fuse_form_retreat(m, 3, &m[0], true));
+        assert_true(fuse_form_retreat(m, 3, &m[0], false));
+        assert_false(fuse_form_retreat(m, 3, &m[0], false));
+        assert_false(fuse_form_retreat(m, 3, NULL, false));
+
+        member_free(member);
+        member_free(calls);
+        member_free(loads);
 }
 
 static void test_64_slots(void **state) {
@@ -370,7 +457,7 @@ static void test_64_slots(void **state) {
                 assert_int_equal(machine.counters[i][VERDICT_ENDED], i == CHAIN_SEATS_MAX - 1);
         }
         for (unsigned i = 1; i < CHAIN_SLOTS_MAX; i++)
-                assert_int_equal(output.spans[i].start, output.spans[i - 1].end);
+                assert_int_equal(output.spans[i].start, output.spans[i - 1].subprograms_end);
         fuse_output_done(&output);
         member_free(member);
 }
@@ -575,7 +662,8 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_one_slot),     cmocka_unit_test(test_no_counters),
                 cmocka_unit_test(test_all_sets_xdp), cmocka_unit_test(test_all_sets_tc),
-                cmocka_unit_test(test_odd_verdicts), cmocka_unit_test(test_64_slots),
+                cmocka_unit_test(test_odd_verdicts), cmocka_unit_test(test_inlined),
+                cmocka_unit_test(test_forms),        cmocka_unit_test(test_64_slots),
                 cmocka_unit_test(test_descriptors),  cmocka_unit_test(test_types),
                 cmocka_unit_test(test_limits),       cmocka_unit_test(test_bad_instructions),
         };
