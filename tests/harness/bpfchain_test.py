@@ -472,7 +472,8 @@ class Daemon:
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.notify_path = os.path.join(root, "notify")
         self.notify.bind(self.notify_path)
-        self.notify.setblocking(False)
+        # The queue of such a socket is short, and a service that finds it full waits: somebody must read all the time.
+        threading.Thread(target=self._read_notifications, daemon=True).start()
 
     @property
     def pid(self):
@@ -482,16 +483,14 @@ class Daemon:
     def running(self):
         return self.process is not None and self.process.poll() is None
 
-    def read_notifications(self):
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                self.notified += self.notify.recv(65536).decode(errors="replace").splitlines()
-        return self.notified
+    def _read_notifications(self):
+        with contextlib.suppress(OSError):
+            while data := self.notify.recv(65536):
+                self.notified += data.decode(errors="replace").splitlines()
 
     def start(self, wait=True):
         """Starts it and, unless told otherwise, waits for READY=1."""
         assert not self.running, "the daemon is running already"
-        self.read_notifications()
         self.notified.clear()
         wrapper = os.environ.get("BPFCHAIN_WRAPPER")
         command = ([wrapper] if wrapper else []) + [
@@ -508,12 +507,12 @@ class Daemon:
 
     def wait_ready(self, timeout=None):
         deadline = time.monotonic() + (timeout or PATIENCE)
-        while "READY=1" not in self.read_notifications():
+        while "READY=1" not in self.notified:
             if self.process.poll() is not None:
                 raise AssertionError(f"bpfchaind ended with {self.process.returncode} before it was ready\n{self.log()}")
             if time.monotonic() > deadline:
                 raise AssertionError(f"bpfchaind was not ready in time\n{self.log()}")
-            select.select([self.notify], [], [], 0.05)
+            time.sleep(0.002)
 
     def _end(self, number, timeout):
         if self.process is None:
@@ -548,6 +547,7 @@ class Daemon:
     def close(self):
         with contextlib.suppress(AssertionError):
             self._end(signal.SIGKILL, None)
+        self.notify.shutdown(socket.SHUT_RDWR)  # the reader wakes up and ends
         self.notify.close()
 
 

@@ -128,6 +128,10 @@ class ServiceLab(Lab):
         return sorted(os.path.relpath(os.path.join(folder, name), self.bpffs)
                       for folder, _, names in os.walk(self.bpffs) for name in names)
 
+    def links(self):
+        """All interfaces inside, as ip(8) has them."""
+        return json.loads(self.inner.ip("-json", "link", "show").stdout)
+
     def attached(self, interface, namespace=None):
         """What ip(8) says about XDP on the interface: (mode, program id), or None."""
         link = (namespace or self.inner).link(interface)
