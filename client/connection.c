@@ -235,9 +235,11 @@ int client_fail_bus(Client *client, int r, const sd_bus_error *error) {
                 return fail_errno(-ENOMEM, "The error");
         switch (status) {
         case EXIT_REFUSED:
-                return fail(status, "Refused: %s.\n%s", message,
-                            geteuid() == 0 ? "See polkit(8) and the actions org.bpfchain1.*."
-                                           : "Run it as root, or see bpfchain(1) on giving single rights to others.");
+                /* The service says what to do itself; the bus does not. */
+                return fail(status, "Refused: %s.%s", message,
+                            strstr(message, ". ") ? ""
+                                                  : " Run it as root, or see bpfchain(1) on giving single "
+                                                    "rights to others.");
         case EXIT_NOT_RUNNING: return status_not_running(strempty_to(message, "the connection broke"));
         }
         if (sd_bus_error_has_name(error, SD_BUS_ERROR_NO_REPLY) ||
@@ -338,6 +340,7 @@ int options_begin(Client *client, sd_bus_message *call) {
         const Options *options = &client->options;
         int r;
 
+        agent_start(client);
         r = sd_bus_message_open_container(call, 'a', "{sv}");
         if (r >= 0 && options->runtime)
                 r = options_add(call, "runtime", "b", 1);

@@ -46,12 +46,13 @@ int client_fail_bus(Client *client, int r, const sd_bus_error *error);
 /* The exit status that stands for an error of the bus. */
 int bus_error_to_status(int r, const sd_bus_error *error);
 
-/* Opens an array of options and writes the common ones of the command line; options_end() closes it. The verb may
- * add its own between the two. Negative errno. */
+/* For a call that changes something: starts polkit's agent where it makes sense, opens an array of options and writes
+ * the common ones of the command line. The verb may add its own with options_add(); options_end() closes the array.
+ * Negative errno. */
 int options_begin(Client *client, sd_bus_message *call);
 int options_add(sd_bus_message *call, const char *name, const char *type, ...);
 int options_end(sd_bus_message *call);
 
-/* Reads what the reply of a changing method has, a generation, and shows it: `sentence` (printf with the
- * generation left to us) is "Removed deny from eth0/xdp." Returns an exit status. */
+/* Reads what the reply of a changing method holds, a generation, and shows it behind the sentence that says what was
+ * done: "Removed deny from eth0/xdp." Returns an exit status. */
 int client_show_generation(Client *client, sd_bus_message *reply, const char *format, ...) _printf_(3, 4);

@@ -244,7 +244,11 @@ int main(int argc, char **argv) {
         status = help ? verb_help(&client, MIN2(argc, 1), argv) : run_verb(&client, argc, argv);
         client_disconnect(&client);
 
-        /* What was found out before something failed is worth showing too. */
+        /* What was found out before something failed is worth showing too, but half a JSON text is none. */
+        if (status != EXIT_DONE && client.options.json != JSON_MODE_OFF) {
+                output_done(&client.output);
+                return status;
+        }
         r = output_finish(&client.output);
         if (r < 0 && status == EXIT_DONE)
                 status = fail_errno(r, "Writing the output");

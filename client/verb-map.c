@@ -315,7 +315,22 @@ typedef struct Dump {
         uint8_t *cursor;
         size_t cursor_size;
         uint64_t n; /* entries so far */
+        bool begun; /* the first piece came, so it is not refused */
 } Dump;
+
+static void dump_begin(Dump *dump) {
+        Output *out = &dump->client->output;
+        const Options *options = &dump->client->options;
+
+        if (dump->begun)
+                return;
+        dump->begun = true;
+        if (options->json != JSON_MODE_OFF)
+                fputc('[', out->stream);
+        else if (options->legend)
+                output_printf(out, STYLE_STRONG, "%-*s  %s\n", (int) MAX2(dump->map->key_size * 3, UINT64_C(4)) - 1,
+                              "KEY", "VALUE");
+}
 
 static int dump_entry(Dump *dump, const uint8_t *key, size_t key_size, const uint8_t *value, size_t value_size) {
         Client *client = dump->client;
@@ -364,6 +379,7 @@ static int dump_piece(Dump *dump) {
         if (status != EXIT_DONE)
                 return status;
 
+        dump_begin(dump);
         r = sd_bus_message_enter_container(reply, 'a', "(ayay)");
         while (r >= 0 && (r = sd_bus_message_enter_container(reply, 'r', "ayay")) > 0) {
                 r = sd_bus_message_read_array(reply, 'y', &key, &key_size);
@@ -399,11 +415,6 @@ static int map_dump(Client *client, const MapRef *map) {
         Output *out = &client->output;
         int status;
 
-        if (json)
-                fputc('[', out->stream);
-        else if (client->options.legend)
-                output_printf(out, STYLE_STRONG, "%-*s  %s\n", (int) MAX2(map->key_size * 3, UINT64_C(4)) - 1, "KEY",
-                              "VALUE");
         do {
                 status = dump_piece(&dump);
                 /* A cursor whose entry was deleted starts the map over: whoever adds and deletes all the time must
