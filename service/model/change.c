@@ -10,6 +10,7 @@
 #include "util/clock.h"
 #include "util/json.h"
 #include "util/log.h"
+#include "util/strv.h"
 
 #define CONFIRM_TIMEOUT_MAX USEC_PER_DAY
 
@@ -51,22 +52,47 @@ static int check_new_problems(Manager *manager, const Problem *problems, size_t 
         return 0;
 }
 
-/* Writes what the change does to the files, or takes it back. */
-static int write_files(Manager *manager, const Snapshot *from, const Store *to, Error *error) {
-        const StoredDocument *item = NULL;
+static const StoredDocument *find_item(const Store *store, Layer layer, const char *name) {
+        for (size_t i = 0; i < store->n; i++)
+                if (store->items[i].layer == layer && streq(store->items[i].name, name))
+                        return &store->items[i];
+        return NULL;
+}
+
+/* Writes what a change does to the files, and notes what stood there before. */
+static int write_files(Manager *manager, Snapshot *snapshot, const Store *to, Error *error) {
+        const StoredDocument *item = find_item(to, snapshot->layer, snapshot->name);
+        const Document *document = item ? item->document : NULL;
+        _cleanup_(file_image_done) FileImage image = {};
         int r;
 
-        for (size_t i = 0; i < to->n; i++)
-                if (to->items[i].layer == from->layer && streq(to->items[i].name, from->name))
-                        item = &to->items[i];
+        r = store_take_image(manager->paths, snapshot->layer, snapshot->name, &image, error);
+        if (r >= 0 && document)
+                r = objects_install(manager->paths, document, snapshot->layer, error);
+        if (r >= 0)
+                r = store_write(manager->paths, snapshot->layer, snapshot->name, document ? document->text : NULL,
+                                error);
+        if (r < 0)
+                return r;
+        file_image_done(&snapshot->image);
+        snapshot->image = image;
+        snapshot->written = true;
+        image = (FileImage){};
+        return 0;
+}
 
-        if (item && item->document) {
-                r = objects_install(manager->paths, item->document, from->layer, error);
-                if (r < 0)
-                        return r;
-        }
-        return store_write(manager->paths, from->layer, from->name,
-                           item && item->document ? item->document->text : NULL, error);
+/* Takes it back, objects that came with the document included. */
+static int restore_files(Manager *manager, Snapshot *snapshot, Error *error) {
+        const StoredDocument *item = find_item(&snapshot->store, snapshot->layer, snapshot->name);
+        int r = 0;
+
+        if (!snapshot->written)
+                return 0;
+        if (item && item->document)
+                r = objects_restore(manager->paths, item->document, snapshot->layer, error);
+        if (r >= 0)
+                r = store_put_image(manager->paths, snapshot->layer, snapshot->name, &snapshot->image, error);
+        return r;
 }
 
 static void set_deadline(Manager *manager, uint64_t generation, uint64_t timeout) {
@@ -121,6 +147,9 @@ static int take_snapshot(Manager *manager, const char *name, Layer layer, Snapsh
                 return r;
         snapshot.name = strdup(name);
         if (!snapshot.name)
+                return -ENOMEM;
+        TABLE_FOREACH(Chain, chain, &manager->chains)
+        if (chain->attachment && strv_append(&snapshot.ran, chain->key) < 0)
                 return -ENOMEM;
         snapshot.desired = desired_ref(manager->desired);
         snapshot.generation = manager->generation;
@@ -178,13 +207,12 @@ int manager_change(Manager *manager, const char *name, Layer layer, Document *do
                 r = write_files(manager, &snapshot, &c.store, error);
                 if (r < 0)
                         return r;
-                snapshot.written = true;
         }
         r = transaction_commit(c.transaction, generation, error);
         if (r < 0) {
                 _cleanup_error_ Error ignored = ERROR_INIT;
 
-                if (snapshot.written && write_files(manager, &snapshot, &snapshot.store, &ignored) < 0)
+                if (restore_files(manager, &snapshot, &ignored) < 0)
                         log_error("The files can't be brought back: %s", strna(ignored.message));
                 return r;
         }
@@ -267,7 +295,6 @@ int manager_confirm(Manager *manager, uint64_t generation, Error *error) {
                 r = write_files(manager, &manager->previous, &manager->store, error);
         if (r < 0)
                 return r;
-        manager->previous.written = true;
         set_deadline(manager, 0, 0);
         log_info("Generation %" PRIu64 " was confirmed", generation);
         OBSERVE(manager, manager_changed);
@@ -284,10 +311,12 @@ static int go_back(Manager *manager, const char *reason, uint64_t *ret_generatio
                 r = manager_make_desired(&c.store, &c.desired, &c.problems, &c.n_problems);
         if (r >= 0)
                 r = transaction_new(manager, c.desired, NULL, &c.transaction);
+        if (r < 0)
+                return r;
+        transaction_goes_back(c.transaction, manager->previous.ran);
+        r = transaction_prepare(c.transaction, error);
         if (r >= 0)
-                r = transaction_prepare(c.transaction, error);
-        if (r >= 0 && manager->previous.written)
-                r = write_files(manager, &manager->previous, &manager->previous.store, error);
+                r = restore_files(manager, &manager->previous, error);
         if (r >= 0)
                 r = transaction_commit(c.transaction, to, error);
         if (r < 0)
@@ -429,6 +458,7 @@ int manager_detach_all(Manager *manager, const ChangeOptions *options, uint64_t 
                 manager->all_detached = false;
                 return r;
         }
+        snapshot_done(&manager->previous);
         manager->generation = generation;
         (void) state_save(manager);
         manager_refresh_problems(manager);

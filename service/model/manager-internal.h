@@ -13,9 +13,11 @@ typedef struct Snapshot {
         Store store;
         Desired *desired; /* NULL: nothing to go back to */
         uint64_t generation;
+        char **ran; /* keys of the chains that ran */
         char *name; /* the document whose change led away from here */
         Layer layer;
-        bool written; /* that change stands in the files */
+        bool written;    /* that change stands in the files */
+        FileImage image; /* what stood there before, where it is written */
 } Snapshot;
 
 void snapshot_done(Snapshot *snapshot);

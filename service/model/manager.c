@@ -31,6 +31,8 @@ void problems_free(Problem *problems, size_t n) {
 void snapshot_done(Snapshot *snapshot) {
         store_done(&snapshot->store);
         desired_unref(snapshot->desired);
+        file_image_done(&snapshot->image);
+        strv_free(snapshot->ran);
         free(snapshot->name);
         *snapshot = (Snapshot){};
 }

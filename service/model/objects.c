@@ -202,6 +202,28 @@ int objects_install(const Paths *paths, const Document *document, Layer layer, E
         return 0;
 }
 
+int objects_restore(const Paths *paths, const Document *document, Layer layer, Error *error) {
+        for (size_t i = 0; i < document->n_programs; i++) {
+                const ProgramDef *def = &document->programs[i];
+                _cleanup_free_ char *path = NULL;
+                char digest[DIGEST_HEX_SIZE];
+                int r;
+
+                if (def->object[0] == '/' || !def->digest)
+                        continue;
+                path = format_path("%s/objects/%s/%s", paths_layer(paths, layer), document->name, def->object);
+                if (!path)
+                        return -ENOMEM;
+                if (digest_file(path, digest) < 0 || streq(digest, def->digest))
+                        continue;
+                r = file_copy_atomic(def->object_path, path, OBJECT_SIZE_MAX, 0644);
+                if (r < 0)
+                        return error_set(error, ERROR_FAILED, "the object %s can't be put back: %s", path,
+                                         strerror(-r));
+        }
+        return 0;
+}
+
 void objects_sweep(const Paths *paths, bool (*wanted)(const char *digest, void *userdata), void *userdata) {
         _cleanup_free_ char *folder = format_path("%s/objects", paths->state);
         _cleanup_closedir_ DIR *dir = folder ? opendir(folder) : NULL;

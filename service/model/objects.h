@@ -25,5 +25,9 @@ bool objects_unchanged(const Paths *paths, const Document *document);
 /* Copies what the document found in its base directory to LAYER/objects/NAME/, where it is found from then on. */
 int objects_install(const Paths *paths, const Document *document, Layer layer, Error *error);
 
+/* The other way: where another object lies in LAYER/objects/NAME/ now than the document was made with, its own comes
+ * back. */
+int objects_restore(const Paths *paths, const Document *document, Layer layer, Error *error);
+
 /* Removes kept objects for which `wanted` says no. */
 void objects_sweep(const Paths *paths, bool (*wanted)(const char *digest, void *userdata), void *userdata);

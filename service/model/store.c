@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <limits.h>
 #include <sys/stat.h>
 
 #include "model/objects.h"
@@ -8,6 +9,9 @@
 
 /* A whole folder of documents has a bound as well. */
 #define STORE_DOCUMENTS_MAX 4096
+
+/* What is kept in memory of a file that a change replaces, in bytes. */
+#define IMAGE_SIZE_MAX (16U * 1024 * 1024)
 
 static const char *const document_state_table[_DOCUMENT_STATE_MAX] = {
         [DOCUMENT_STATE_ACTIVE] = "active",
@@ -225,6 +229,76 @@ int store_load(const Paths *paths, const Store *previous, Store *ret) {
         *ret = store;
         store = (Store){};
         return 0;
+}
+
+void file_image_done(FileImage *image) {
+        free(image->target);
+        free(image->text);
+        *image = (FileImage){};
+}
+
+static int read_link(const char *path, char **ret) {
+        char target[PATH_MAX];
+        ssize_t n = readlink(path, target, sizeof(target) - 1);
+
+        if (n < 0)
+                return -errno;
+        target[n] = 0;
+        return free_and_strdup(ret, target);
+}
+
+int store_take_image(const Paths *paths, Layer layer, const char *name, FileImage *ret, Error *error) {
+        _cleanup_free_ char *path = paths_document(paths, layer, name);
+        _cleanup_(file_image_done) FileImage image = {};
+        struct stat st;
+        int r;
+
+        if (!path)
+                return -ENOMEM;
+        if (lstat(path, &st) < 0)
+                r = errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
+        else {
+                image.there = true;
+                image.mode = st.st_mode & 07777;
+                r = S_ISLNK(st.st_mode) ? read_link(path, &image.target)
+                                        : file_read(path, IMAGE_SIZE_MAX, &image.text, &image.size);
+        }
+        if (r < 0)
+                return r == -ENOMEM ? r
+                                    : error_set(error, ERROR_FAILED,
+                                                "%s is in the way, and can't be kept to be put back: %s; remove it",
+                                                path, strerror(-r));
+        *ret = image;
+        image = (FileImage){};
+        return 0;
+}
+
+static int put_link(const char *path, const char *target) {
+        _cleanup_free_ char *temporary = NULL;
+
+        if (asprintf(&temporary, "%s.new", path) < 0) {
+                temporary = NULL;
+                return -ENOMEM;
+        }
+        (void) unlink(temporary);
+        if (symlink(target, temporary) < 0)
+                return -errno;
+        return rename(temporary, path) < 0 ? -errno : 0;
+}
+
+int store_put_image(const Paths *paths, Layer layer, const char *name, const FileImage *image, Error *error) {
+        _cleanup_free_ char *path = paths_document(paths, layer, name);
+        int r;
+
+        if (!path)
+                return -ENOMEM;
+        if (!image->there)
+                r = file_remove(path);
+        else if (image->target)
+                r = put_link(path, image->target);
+        else
+                r = file_write_atomic(path, image->text, image->size, image->mode);
+        return r < 0 ? error_set(error, ERROR_FAILED, "%s can't be put back: %s", path, strerror(-r)) : 0;
 }
 
 int store_write(const Paths *paths, Layer layer, const char *name, const char *text, Error *error) {

@@ -54,5 +54,21 @@ const StoredDocument *store_get(const Store *store, const char *name);
 /* Shallow copy: documents are shared. */
 int store_copy(const Store *store, Store *ret);
 
+/* What stands at the place of a document: nothing, a file with whatever in it, or a link. */
+typedef struct FileImage {
+        bool there;
+        char *target; /* of the link, or NULL */
+        char *text;
+        size_t size;
+        mode_t mode;
+} FileImage;
+
+void file_image_done(FileImage *image);
+
+/* A file that is no document (a folder, a device, something huge) is an error: it is not to be replaced. */
+int store_take_image(const Paths *paths, Layer layer, const char *name, FileImage *ret, Error *error);
+/* Puts back what stood there. */
+int store_put_image(const Paths *paths, Layer layer, const char *name, const FileImage *image, Error *error);
+
 /* Writes or (text NULL) removes a document's file. */
 int store_write(const Paths *paths, Layer layer, const char *name, const char *text, Error *error);

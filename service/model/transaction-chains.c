@@ -81,6 +81,8 @@ void target_free(Transaction *t, Target *target) {
 
 /* Does the chain run because of a document that can't be read any more? Then it is no sign that nobody wants it. */
 static bool asks_unreadable(const Transaction *t, const Chain *chain, Error *error) {
+        if (t->goes_back && !strv_contains(t->ran, chain->key))
+                return false;
         STRV_FOREACH(document, chain->documents)
         if (desired_is_unreadable(t->desired, *document)) {
                 error_set(error, ERROR_INVALID_DOCUMENT,

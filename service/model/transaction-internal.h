@@ -63,6 +63,8 @@ struct Transaction {
         Manager *manager;
         Desired *desired;
         char *document;
+        bool goes_back;
+        char *const *ran; /* when it goes back: keys of the chains that ran then */
         Target **targets;
         size_t n_targets;
         Table programs;   /* ProgramChange */

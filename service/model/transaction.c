@@ -18,6 +18,11 @@ int transaction_new(Manager *manager, Desired *desired, const char *document, Tr
         return 0;
 }
 
+void transaction_goes_back(Transaction *t, char *const *ran) {
+        t->goes_back = true;
+        t->ran = ran;
+}
+
 Transaction *transaction_free(Transaction *t) {
         if (!t)
                 return NULL;

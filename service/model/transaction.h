@@ -22,6 +22,10 @@ int transaction_new(Manager *manager, Desired *desired, const char *document, Tr
 Transaction *transaction_free(Transaction *transaction);
 DEFINE_CLEANUP(Transaction *, transaction_free)
 
+/* The transaction goes back to a state in which just these chains (keys) ran: others are not left running because a
+ * document can't be read. The array must outlive the transaction. */
+void transaction_goes_back(Transaction *transaction, char *const *ran);
+
 int transaction_prepare(Transaction *transaction, Error *error);
 
 /* `generation` is what the chains that change get. After success the manager's chains and programs are the new ones
