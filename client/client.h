@@ -55,3 +55,6 @@ int fail(int status, const char *format, ...) _printf_(2, 3);
 
 /* The exit status for a fault of our own, most often lack of memory. */
 int fail_errno(int r, const char *what);
+
+/* The same where an argument of the command line could not be put into a message: it is not UTF-8 then (-EINVAL). */
+int fail_argument(int r, const char *what);

@@ -26,6 +26,11 @@ int fail_errno(int r, const char *what) {
         return fail(EXIT_FAILED, "%s: %s.", what, strerror(r < 0 ? -r : r));
 }
 
+int fail_argument(int r, const char *what) {
+        return r == -EINVAL ? fail(EXIT_USAGE, "%s is not text in UTF-8, which all names are.", what)
+                            : fail_errno(r, what);
+}
+
 static int status_not_running(const char *why) {
         return fail(EXIT_NOT_RUNNING,
                     "bpfchaind can't be reached: %s.\n"

@@ -172,7 +172,8 @@ static int send_document(Client *client, const Input *input, bool plan, uint64_t
         r = sd_bus_message_append(call, "ss", input->name, input->text);
         if (r >= 0)
                 r = options_begin(client, call);
-        if (r >= 0)
+        /* D-Bus can't carry a folder that is not named in UTF-8; objects are looked for in all other places then. */
+        if (r >= 0 && utf8_check(input->directory, strlen(input->directory)) == strlen(input->directory))
                 r = options_add(call, "base-directory", "s", input->directory);
         if (r >= 0)
                 r = options_end(call);
@@ -264,7 +265,7 @@ static int get_document(Client *client, const char *name, char **ret) {
                 return status;
         r = sd_bus_message_append(call, "s", name);
         if (r < 0)
-                return fail_errno(r, "The document's name");
+                return fail_argument(r, "The document's name");
         r = client_call_error(client, call, NULL, &error, &reply);
         if (r < 0 && sd_bus_error_has_name(&error, SERVICE_ERROR "NoSuchDocument")) {
                 *ret = NULL;

@@ -14,7 +14,7 @@ static int get_chain(Client *client, const char *interface, const char *hook, ch
                 return status;
         r = sd_bus_message_append(call, "ss", interface, hook);
         if (r < 0)
-                return fail_errno(r, "The chain's name");
+                return fail_argument(r, "The chain's name");
         status = client_call(client, call, NULL, &reply);
         if (status != EXIT_DONE)
                 return status;
@@ -102,7 +102,7 @@ static int place(Client *client, const char *member, const char *done, bool anch
                 return status;
         r = sd_bus_message_append(call, "ss", program, anchor);
         if (r < 0)
-                return fail_errno(r, "The program's name");
+                return fail_argument(r, "The program's name");
         status = end_edit(client, call, &reply);
         if (status != EXIT_DONE)
                 return status;
@@ -130,7 +130,7 @@ int verb_remove(Client *client, int argc, char **argv) {
                 return fail(EXIT_USAGE, "One program is wanted behind the hook; \"bpfchain status\" shows them.");
         r = sd_bus_message_append(call, "s", argv[0]);
         if (r < 0)
-                return fail_errno(r, "The program's name");
+                return fail_argument(r, "The program's name");
         status = end_edit(client, call, &reply);
         if (status != EXIT_DONE)
                 return status;
@@ -150,7 +150,7 @@ int verb_order(Client *client, int argc, char **argv) {
                 return fail(EXIT_USAGE, "All programs of the chain are wanted behind the hook, in their new order.");
         r = sd_bus_message_append_strv(call, argv);
         if (r < 0)
-                return fail_errno(r, "The programs' names");
+                return fail_argument(r, "The programs' names");
         status = end_edit(client, call, &reply);
         if (status != EXIT_DONE)
                 return status;

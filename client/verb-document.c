@@ -157,7 +157,7 @@ int verb_withdraw(Client *client, int argc, char **argv) {
         if (r >= 0)
                 r = options_end(call);
         if (r < 0)
-                return fail_errno(r, "Withdraw");
+                return fail_argument(r, "The document's name");
         status = client_call(client, call, "Withdrawing the document", &reply);
         return status == EXIT_DONE ? client_show_generation(client, reply, "Document %s is withdrawn.", argv[0])
                                    : status;
@@ -271,7 +271,7 @@ int verb_document(Client *client, int argc, char **argv) {
                 return status;
         r = sd_bus_message_append(call, "s", argv[0]);
         if (r < 0)
-                return fail_errno(r, "The document's name");
+                return fail_argument(r, "The document's name");
         status = client_call(client, call, NULL, &reply);
         if (status != EXIT_DONE)
                 return status;

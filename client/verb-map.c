@@ -63,7 +63,7 @@ static int find_map(Client *client, MapRef *map) {
                 return status;
         r = sd_bus_message_append(call, "ss", map->program, map->name);
         if (r < 0)
-                return fail_errno(r, "The map's name");
+                return fail_argument(r, "The map's name");
         status = client_call(client, call, NULL, &reply);
         if (status != EXIT_DONE)
                 return status;

@@ -13,6 +13,7 @@ import struct
 import subprocess
 import sys
 import termios
+import threading
 import time
 
 sys.dont_write_bytecode = True
@@ -328,6 +329,41 @@ def a_bad_document_is_refused_with_its_place():
         lab.says("4 MiB", "apply", "/dev/zero", "--name", "x")
         lab.client("apply", lab.file, "--name", "not a name", status=1)
         assert lab.client_json("status") == before
+
+
+@case
+def names_that_are_no_text_are_refused():
+    with Edge() as lab:
+        for arguments in (["withdraw", "\udcff"], ["document", "\udcff"], ["order", "\udcff/xdp", "a"],
+                          ["order", "eth0/xdp", "\udcff"], ["insert", "eth0/xdp", "\udcff"],
+                          ["remove", "eth0/xdp", "\udcff"], ["map", "dump", "\udcff", "a"]):
+            lab.says("is not text in UTF-8", *arguments, status=2)
+        lab.client("apply", lab.file, "--name", "\udcff", status=2)
+        lab.says("no program", "programs", "\033[2J")
+        assert "\033" not in lab.client("programs", "\033[2J", status=1).stderr
+        folder = lab.write("\udcff/edge.json", EDGE)
+        lab.client("apply", folder)
+
+
+@case
+def long_work_shows_progress_on_a_terminal():
+    with Edge() as lab:
+        os.kill(lab.daemon.pid, signal.SIGSTOP)
+        timer = threading.Timer(1, os.kill, (lab.daemon.pid, signal.SIGCONT))
+        timer.start()
+        try:
+            text = lab.on_terminal("apply", lab.file, NO_COLOR="1")
+        finally:
+            timer.join()
+        # Turned several times, with the time spent, and was wiped before the result.
+        assert 3 <= len(re.findall(r"\r\S Verifying and attaching edge  [01]\.\d s\033\[K", text)) <= 12, repr(text)
+        assert text.count("\r\033[K") == 1, repr(text)
+        assert re.search(r"\nGeneration \d+ is running.\n$", text), repr(text)
+        os.kill(lab.daemon.pid, signal.SIGSTOP)
+        timer = threading.Timer(1, os.kill, (lab.daemon.pid, signal.SIGCONT))
+        timer.start()
+        assert lab.client("apply", lab.file).stderr == "", "progress off a terminal"
+        timer.join()
 
 
 @case
