@@ -22,6 +22,28 @@ static int check_member(const FuseInput *input, const FuseMember *m, Error *erro
         return 0;
 }
 
+/* A program array takes only programs that agree with the first one, which was the member by itself. */
+static int check_frags(const FuseInput *input, Error *error) {
+        const FuseMember *without = NULL;
+
+        for (size_t i = 0; i < input->n_members && !without; i++)
+                if (!input->members[i].member->frags)
+                        without = &input->members[i];
+        for (size_t i = 0; i < input->n_members && without; i++) {
+                const FuseMember *m = &input->members[i];
+
+                if (m->member->frags && m->member->n_tail_calls > 0)
+                        return error_set(error, ERROR_INCOMPATIBLE,
+                                         "Program %s takes XDP packets of several buffers and makes tail calls, so "
+                                         "its prog_array "
+                                         "fits a chain only if all programs in it take such packets. %s does not: "
+                                         "compile it for "
+                                         "SEC(\"xdp.frags\"), or take one of the two out of the chain.",
+                                         m->name, without->name);
+        }
+        return 0;
+}
+
 static int compare_ids(const void *a, const void *b) {
         uint32_t x = *(const uint32_t *) a, y = *(const uint32_t *) b;
 
@@ -121,5 +143,7 @@ int fuse_check(const FuseInput *input, Error *error) {
                         return r;
         }
         r = check_sums(input, error);
+        if (r >= 0)
+                r = check_frags(input, error);
         return r < 0 ? r : check_maps(input, error);
 }

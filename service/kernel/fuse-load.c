@@ -100,18 +100,17 @@ static int refuse(const FuseInput *input, const FuseOutput *output, const char *
                         FUSE_INSNS_MAX, sum, largest->name, largest->verified_insns);
         } else if (verifier_log_too_deep(log)) {
                 r = refuse_deep(input, culprit, strna(summary), error);
-        } else if (*log) {
+        } else if (verifier_log_has_reason(log)) {
                 r = error_set(error, ERROR_VERIFIER_REJECTED,
                               "The verifier refuses this chain%s%s, although its programs do well by themselves: %s.",
                               culprit >= 0 ? " because of program " : "",
                               culprit >= 0 ? input->members[culprit].name : "", strna(summary));
         } else if (r == -EINVAL) {
                 /* the kernel does not say why; of what can be, only prog_arrays depend on the chain */
-                r = error_set(
-                        error, ERROR_INCOMPATIBLE,
-                        "The kernel refuses this chain without saying why. If a program in it makes tail calls, its "
-                        "prog_array may have programs that differ from the chain (XDP packets of several buffers "
-                        "go through a chain only if all programs in it take them).");
+                r = error_set(error, ERROR_INCOMPATIBLE,
+                              "The kernel refuses this chain without saying why, although its programs do well by "
+                              "themselves. "
+                              "If one of them makes tail calls, its prog_array may hold programs of another kind.");
         } else if (r == -EPERM) {
                 r = error_set(
                         error, ERROR_NOT_SUPPORTED,
@@ -122,7 +121,7 @@ static int refuse(const FuseInput *input, const FuseOutput *output, const char *
                 r = error_set(error, ERROR_FAILED, "The kernel refuses to load this chain: %s.", strerror(-r));
         }
 
-        if (*log && !error->log)
+        if (verifier_log_has_reason(log) && !error->log)
                 error->log = verifier_log_copy(log);
         return r;
 }

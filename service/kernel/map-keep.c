@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <bpf/bpf.h>
+#include <sys/sysinfo.h>
 
 #include "kernel/map-info.h"
 #include "kernel/map-keep.h"
@@ -81,4 +82,47 @@ int map_keep(Object *object, const ProgramRequest *request, bool **ret_kept) {
 
         *ret_kept = TAKE_PTR(kept);
         return 0;
+}
+
+/* Bytes that the kernel takes for a map at once, about; 0 for kinds that grow with their entries. */
+static double map_estimate_bytes(const struct bpf_map *map) {
+        uint32_t type = (uint32_t) bpf_map__type(map);
+        double entry = bpf_map__key_size(map) + ((bpf_map__value_size(map) + 7) & ~7U);
+
+        if (bpf_map__map_flags(map) & BPF_F_NO_PREALLOC)
+                return 0;
+        if (type == BPF_MAP_TYPE_RINGBUF || type == BPF_MAP_TYPE_USER_RINGBUF)
+                return bpf_map__max_entries(map);
+        if (map_type_is_per_cpu(type))
+                entry *= MAX2(libbpf_num_possible_cpus(), 1);
+        return entry * bpf_map__max_entries(map);
+}
+
+int map_check_sizes(const Object *object, const bool *kept, const ProgramRequest *request, Error *error) {
+        double sum = 0, largest = 0, limit;
+        const char *largest_name = "";
+        struct sysinfo system = {};
+        struct bpf_map *map;
+        size_t i = 0;
+
+        if (sysinfo(&system) < 0)
+                return -errno;
+        limit = (double) system.totalram * system.mem_unit / 2;
+
+        object_for_each_map(map, object) {
+                double bytes = kept[i++] ? 0 : map_estimate_bytes(map);
+
+                sum += bytes;
+                if (bytes > largest) {
+                        largest = bytes;
+                        largest_name = object_map_name(map);
+                }
+        }
+        if (sum <= limit)
+                return 0;
+        return error_set_at(
+                error, ERROR_LIMIT_EXCEEDED, request->where,
+                "The maps of %s would take %.0f MiB at once, %.64s most of it, which is more than half of this "
+                "machine's memory. Lower max_entries, or use BPF_F_NO_PREALLOC.",
+                request->object_name, sum / (1 << 20), largest_name);
 }

@@ -14,3 +14,7 @@
  * object, because a definition tells too little of them. ret_kept has a flag for each map of the object in order; the
  * caller frees it. */
 int map_keep(Object *object, const ProgramRequest *request, bool **ret_kept);
+
+/* Refuses maps that would take more than half of the machine's memory as soon as they are made: the kernel would try,
+ * and starve all else. LimitExceeded. */
+int map_check_sizes(const Object *object, const bool *kept, const ProgramRequest *request, Error *error);

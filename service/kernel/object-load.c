@@ -16,7 +16,7 @@ static int refuse(const Object *object, const ProgramRequest *request, int r, Er
                 r = error_set_at(error, ERROR_LIMIT_EXCEEDED, request->where,
                                  "%.64s in %s is too complex: the verifier gave up after %u instructions (%s).",
                                  function, request->object_name, FUSE_INSNS_MAX, strna(summary));
-        else if (*object->log)
+        else if (verifier_log_has_reason(object->log))
                 r = error_set_at(error, ERROR_VERIFIER_REJECTED, request->where,
                                  "The verifier refuses %.64s in %s: %s.", function, request->object_name,
                                  strna(summary));
@@ -30,7 +30,7 @@ static int refuse(const Object *object, const ProgramRequest *request, int r, Er
                                  "The kernel refuses to load %.64s in %s: %s (%s).", function, request->object_name,
                                  strerror(-r), strempty_to(object->messages, "it does not say why"));
 
-        if (*object->log && !error->log)
+        if (verifier_log_has_reason(object->log) && !error->log)
                 error->log = verifier_log_copy(object->log);
         return r;
 }

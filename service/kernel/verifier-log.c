@@ -149,6 +149,10 @@ int64_t verifier_log_instruction(const char *log) {
         return last.instruction ? parse_instruction(last.instruction) : -ENOENT;
 }
 
+bool verifier_log_has_reason(const char *log) {
+        return find_last_lines(log).n_words > 0;
+}
+
 bool verifier_log_too_complex(const char *log) {
         return strstr(log, "BPF program is too large. Processed") != NULL;
 }

@@ -39,6 +39,9 @@ char *verifier_log_summary(const char *log);
 /* The instruction at which the verifier stopped, -ENOENT where the log does not tell. */
 int64_t verifier_log_instruction(const char *log);
 
+/* Does the log complain at all? Kernels also refuse programs that the verifier has no objection to. */
+bool verifier_log_has_reason(const char *log);
+
 /* Is this what the log complains of? */
 bool verifier_log_too_complex(const char *log); /* over a million instructions processed */
 bool verifier_log_too_deep(const char *log);    /* stack of the called functions together, or number of calls */

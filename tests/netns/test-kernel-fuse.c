@@ -581,6 +581,20 @@ static void test_deep_calls(void **state) {
         unref_all(programs, 2);
 }
 
+static void test_frags_and_tail_calls(void **state) {
+        KernelProgram *programs[] = { load(state, "fragsjump", "xdp_fragsjump", NEUTRAL),
+                                      load(state, "frags", "xdp_frags", 1) };
+        KernelFused *fused = must_build(*state, HOOK_XDP, programs, 2, NULL, NULL);
+
+        assert_int_equal(test_run(fused, NULL, 0, 1), 1);
+        kernel_fused_free(fused);
+        kernel_program_unref(programs[1]);
+        programs[1] = load(state, "verdict", "xdp_verdict", 1);
+        check_build_error(state, HOOK_XDP, programs, 2, ERROR_INCOMPATIBLE,
+                          WORDS("xdp_fragsjump", "xdp_verdict", "xdp.frags"));
+        unref_all(programs, 2);
+}
+
 static void test_licences(void **state) {
         KernelProgram *programs[] = { must_load(*state, &(TestProgram){ .name = "p",
                                                                         .object = "proprietary",
@@ -615,15 +629,15 @@ static void test_refused_members(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, remember_fds, compare_fds)
-                TEST(test_two_members),     TEST(test_all_sets_xdp),
-                TEST(test_many_sets_tc),    TEST(test_order),
-                TEST(test_64_slots),        TEST(test_seats),
-                TEST(test_kinds),           TEST(test_all_kinds_together),
-                TEST(test_tail_call),       TEST(test_filled_prog_array),
-                TEST(test_static_form),     TEST(test_deep_calls),
-                TEST(test_licences),        TEST(test_limits),
-                TEST(test_wrong_hook),      TEST(test_frags),
-                TEST(test_refused_members),
+                TEST(test_two_members),  TEST(test_all_sets_xdp),
+                TEST(test_many_sets_tc), TEST(test_order),
+                TEST(test_64_slots),     TEST(test_seats),
+                TEST(test_kinds),        TEST(test_all_kinds_together),
+                TEST(test_tail_call),    TEST(test_filled_prog_array),
+                TEST(test_static_form),  TEST(test_deep_calls),
+                TEST(test_licences),     TEST(test_frags_and_tail_calls),
+                TEST(test_limits),       TEST(test_wrong_hook),
+                TEST(test_frags),        TEST(test_refused_members),
         };
 
         if (geteuid() != 0) {

@@ -589,6 +589,11 @@ static void test_adopt(void **state) {
         kernel_program_remove(*state, "a b/c.d");
 }
 
+static void test_huge_map(void **state) {
+        check_load_error(state, &(TestProgram){ .name = "p", .object = "hugemap" }, ERROR_LIMIT_EXCEEDED,
+                         "programs.p", WORDS("8396800 MiB", "huge_map", "half of this machine's memory"));
+}
+
 /* What an object asks to be pinned is pinned by us alone, in our place. */
 static void test_no_pins_of_its_own(void **state) {
         KernelProgram *program = must_load(*state, &(TestProgram){ .name = "p", .object = "pinned" });
@@ -703,11 +708,10 @@ static void test_raw_access(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, remember_fds, compare_fds)
-                TEST(test_info),         TEST(test_types),          TEST(test_globals),
-                TEST(test_contents),     TEST(test_bad_contents),   TEST(test_upgrade),
-                TEST(test_release),      TEST(test_first_rollback), TEST(test_kept_contents),
-                TEST(test_kept_globals), TEST(test_adopt),          TEST(test_no_pins_of_its_own),
-                TEST(test_map_in_map),   TEST(test_names),          TEST(test_raw_access),
+                TEST(test_info),          TEST(test_types),        TEST(test_globals), TEST(test_contents),
+                TEST(test_bad_contents),  TEST(test_upgrade),      TEST(test_release), TEST(test_first_rollback),
+                TEST(test_kept_contents), TEST(test_kept_globals), TEST(test_adopt),   TEST(test_no_pins_of_its_own),
+                TEST(test_map_in_map),    TEST(test_huge_map),     TEST(test_names),   TEST(test_raw_access),
         };
 
         if (geteuid() != 0) {
