@@ -54,7 +54,8 @@ static int open_counters(const FuseRequest *request, Error *error) {
         return fd;
 }
 
-static int prepare_member(const FuseSlot *slot, FuseMember *ret, uint32_t **ret_ids, Error *error) {
+static int prepare_member(const FuseSlot *slot, SlotForm form_limit, FuseMember *ret, uint32_t **ret_ids,
+                          Error *error) {
         const KernelProgram *program = slot->program;
 
         if (!program->member)
@@ -79,6 +80,10 @@ static int prepare_member(const FuseSlot *slot, FuseMember *ret, uint32_t **ret_
                 .stack_depth = program->info.stack_depth,
         };
         ret->form = fuse_form_choose(ret, &ret->reason);
+        if (ret->form < form_limit) {
+                ret->form = form_limit;
+                ret->reason = "it was asked for";
+        }
         return 0;
 }
 
@@ -118,7 +123,7 @@ int kernel_chain_build(_unused_ void *userdata, const FuseRequest *request, Kern
                 return fuse_check(&input, error);
 
         for (size_t i = 0; i < request->n_slots && r >= 0; i++)
-                r = prepare_member(&request->slots[i], &members[i], &ids[i], error);
+                r = prepare_member(&request->slots[i], request->form_limit, &members[i], &ids[i], error);
         if (r >= 0)
                 r = fuse_check(&input, error);
         if (r >= 0)

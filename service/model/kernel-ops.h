@@ -90,6 +90,7 @@ typedef struct FuseRequest {
         const FuseSlot *slots;        /* in order */
         size_t n_slots;               /* 1 .. CHAIN_SLOTS_MAX */
         KernelAttachment *attachment; /* what the chain will replace, so that its counters go on; or NULL */
+        SlotForm form_limit; /* for tests: no slot gets an earlier form of the enum; SLOT_FORM_NONE: as is best */
 } FuseRequest;
 
 typedef struct FusedInfo {
