@@ -267,6 +267,16 @@ size_t json_length(json_object *array) {
         return json_object_is_type(array, json_type_array) ? json_object_array_length(array) : 0;
 }
 
+const char *chain_reason(json_object *chain, const char *name) {
+        const char *reason = json_text(chain, name), *rest;
+
+        rest = startswith(reason, json_text(chain, "interface"));
+        rest = rest ? startswith(rest, "/") : NULL;
+        rest = rest ? startswith(rest, json_text(chain, "hook")) : NULL;
+        rest = rest ? startswith(rest, ": ") : NULL;
+        return rest ? rest : reason;
+}
+
 int json_add(json_object *object, const char *name, json_object *value) {
         if (json_object_object_add(object, name, value) < 0) {
                 json_object_put(value);

@@ -37,6 +37,10 @@ json_object *json_member(json_object *object, const char *name); /* NULL */
 json_object *json_list(json_object *object, const char *name);   /* NULL unless an array */
 size_t json_length(json_object *array);                          /* 0 unless an array */
 
+/* A sentence of a chain's object ("reason", "sentence") without the chain's name in front: "eth0/xdp: …" says nothing
+ * where the name stands beside it. */
+const char *chain_reason(json_object *chain, const char *name);
+
 /* Takes over the value; NULL becomes null. -ENOMEM: the value is freed. */
 int json_add(json_object *object, const char *name, json_object *value);
 

@@ -4,6 +4,9 @@
 
 #include "client/grid.h"
 
+#define LEAST_WRAPPED  40U /* columns; a sentence is not squeezed into less */
+#define WRAPPED_INDENT 4U
+
 typedef struct Cell {
         char *text;
         Style style;
@@ -15,6 +18,7 @@ typedef struct Row {
         char *prefix;
         Cell cells[GRID_COLUMNS_MAX];
         unsigned n_cells;
+        bool wrap;
 } Row;
 
 typedef struct Column {
@@ -72,6 +76,13 @@ void grid_row(Grid *grid, unsigned layout, const char *prefix) {
                 if (!row->prefix)
                         grid->error = -ENOMEM;
         }
+}
+
+void grid_wrap(Grid *grid) {
+        if (grid->error < 0)
+                return;
+        assert(grid->n_rows > 0);
+        grid->rows[grid->n_rows - 1].wrap = true;
 }
 
 void grid_cell(Grid *grid, Style style, const char *text) {
@@ -133,25 +144,83 @@ static void print_blanks(Output *output, unsigned n) {
         fprintf(output->stream, "%*s", (int) n, "");
 }
 
-static void row_print(const Row *row, const Column *columns, Output *output) {
-        unsigned owed = 0; /* blanks that come only if something follows */
-
+static void print_prefix(Output *output, const Row *row) {
         if (row->prefix)
                 fprintf(output->stream, "%s%s%s", output_style(output, STYLE_DIM), row->prefix, output_plain(output));
+}
+
+static void print_piece(Output *output, Style style, const char *text, size_t size) {
+        fprintf(output->stream, "%s%.*s%s", output_style(output, style), (int) size, text,
+                style == STYLE_NONE ? "" : output_plain(output));
+}
+
+/* The bytes of the words that fit into so many columns, at least one word. */
+static size_t fitting_words(const char *text, unsigned columns) {
+        size_t fits = strcspn(text, " ");
+
+        while (text[fits]) {
+                size_t next = fits + strspn(text + fits, " ");
+                _cleanup_free_ char *piece = NULL;
+
+                next += strcspn(text + next, " ");
+                piece = strndup(text, next);
+                if (!piece || text_width(piece) > columns)
+                        break;
+                fits = next;
+        }
+        return fits;
+}
+
+/* Shows the cell from this column of the terminal on, in as many lines as it takes. */
+static void print_wrapped(Output *output, const Row *row, const Cell *cell, unsigned column) {
+        unsigned prefix = row->prefix ? text_width(row->prefix) : 0;
+        const char *text = cell->text;
+
+        if (column + LEAST_WRAPPED > output->columns) {
+                column = prefix + WRAPPED_INDENT;
+                fputc('\n', output->stream);
+                print_prefix(output, row);
+                print_blanks(output, WRAPPED_INDENT);
+        }
+        for (;;) {
+                size_t n = fitting_words(text, output->columns > column ? output->columns - column : 1);
+
+                print_piece(output, cell->style, text, n);
+                text += n;
+                text += strspn(text, " ");
+                if (!*text)
+                        return;
+                fputc('\n', output->stream);
+                print_prefix(output, row);
+                print_blanks(output, column - prefix);
+        }
+}
+
+static void row_print(const Row *row, const Column *columns, Output *output) {
+        unsigned owed = 0; /* blanks that come only if something follows */
+        unsigned at = row->prefix ? text_width(row->prefix) : 0;
+
+        print_prefix(output, row);
         for (unsigned j = 0; j < row->n_cells; j++) {
                 const Cell *cell = &row->cells[j];
                 const Column *column = &columns[j];
                 unsigned pad = column->width > cell->width ? column->width - cell->width : 0;
+                bool last = j + 1 == row->n_cells;
 
                 if (j > 0)
                         owed += column->gap_set ? column->gap : 2;
                 if (column->right)
                         owed += pad;
-                if (cell->width > 0) {
+                if (last && row->wrap && cell->width > 0 && output->columns > 0 &&
+                    at + owed + cell->width > output->columns) {
+                        if (at + owed + LEAST_WRAPPED <= output->columns)
+                                print_blanks(output, owed);
+                        print_wrapped(output, row, cell, at + owed);
+                } else if (cell->width > 0) {
                         print_blanks(output, owed);
+                        at += owed + cell->width;
                         owed = 0;
-                        fprintf(output->stream, "%s%s%s", output_style(output, cell->style), cell->text,
-                                cell->style == STYLE_NONE ? "" : output_plain(output));
+                        print_piece(output, cell->style, cell->text, strlen(cell->text));
                 }
                 if (!column->right)
                         owed += pad;

@@ -31,6 +31,10 @@ void grid_row(Grid *grid, unsigned layout, const char *prefix);
 void grid_cell(Grid *grid, Style style, const char *text);
 void grid_cellf(Grid *grid, Style style, const char *format, ...) _printf_(3, 4);
 
+/* The last cell of this row may be a sentence: on a terminal it goes on in the next line, below its beginning, or
+ * below the row where that leaves too little room. The prefix is repeated. */
+void grid_wrap(Grid *grid);
+
 /* A row of headings; nothing without legend. The strings are in capitals already. */
 void grid_headings(Grid *grid, bool legend, unsigned layout, const char *const *headings, size_t n);
 

@@ -30,12 +30,16 @@ bool utf8_allowed(void) {
 }
 
 int output_init(Output *output, bool pager) {
+        struct winsize screen = {};
+
         *output = (Output){
                 .terminal = isatty(STDOUT_FILENO),
                 .color = color_allowed(STDOUT_FILENO),
                 .utf8 = utf8_allowed(),
         };
         output->pager = pager && output->terminal;
+        if (output->terminal && ioctl(STDOUT_FILENO, TIOCGWINSZ, &screen) >= 0)
+                output->columns = screen.ws_col;
         output->stream = open_memstream(&output->buffer, &output->size);
         return output->stream ? 0 : -errno;
 }

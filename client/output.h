@@ -51,7 +51,8 @@ typedef struct Output {
         bool terminal; /* stdout is one */
         bool color;
         bool utf8;
-        bool pager; /* use one when there is more than a screen */
+        bool pager;       /* use one when there is more than a screen */
+        unsigned columns; /* of the terminal; 0: lines are as long as they are */
 } Output;
 
 /* setlocale(3) must have been called. */

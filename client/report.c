@@ -40,26 +40,16 @@ static void cell_programs(Client *client, Grid *grid, json_object *chain, const 
                 grid_cellf(grid, STYLE_NONE, "%s  %s  %s", before, output_glyph(&client->output, GLYPH_ARROW), after);
 }
 
-/* Why it is so, without the chain's name, which stands in front already. */
-static const char *chain_reason(json_object *chain) {
-        const char *reason = strempty_to(json_text(chain, "reason"), json_text(chain, "note")), *rest;
-
-        rest = startswith(reason, json_text(chain, "interface"));
-        rest = rest ? startswith(rest, "/") : NULL;
-        rest = rest ? startswith(rest, json_text(chain, "hook")) : NULL;
-        rest = rest ? startswith(rest, ": ") : NULL;
-        return rest ? rest : reason;
-}
-
 static void cell_times(Client *client, Grid *grid, json_object *chain) {
         uint64_t verify = json_number(chain, "verify-usec"), swap = json_number(chain, "swap-usec");
-        const char *reason = chain_reason(chain);
+        const char *reason = strempty_to(chain_reason(chain, "reason"), json_text(chain, "note"));
         const char *done = streq(json_text(chain, "change"), "attached") ? "attached" : "swapped";
         char a[USEC_STRING_SIZE], b[USEC_STRING_SIZE];
 
-        if (!strempty(reason))
+        if (!strempty(reason)) {
                 grid_cell(grid, STYLE_NONE, reason);
-        else if (verify > 0 && swap > 0)
+                grid_wrap(grid);
+        } else if (verify > 0 && swap > 0)
                 grid_cellf(grid, STYLE_DIM, "verified in %s, %s in %s", usec_to_string(verify, a), done,
                            usec_to_string(swap, b));
         else if (swap > 0)
@@ -103,8 +93,10 @@ static void show_program(Grid *grid, json_object *program) {
         grid_row(grid, LAYOUT_PROGRAM, NULL);
         grid_cellf(grid, STYLE_NONE, "program %s", json_text(program, "name"));
         grid_cell(grid, style_of_change(change), change);
-        if (!strempty(reason))
+        if (!strempty(reason)) {
                 grid_cell(grid, STYLE_NONE, reason);
+                grid_wrap(grid);
+        }
         if (!streq(change, "upgraded"))
                 return;
         if (!strempty(kept))

@@ -113,6 +113,7 @@ static void row_text(Grid *grid, const char *label, const char *text) {
         grid_row(grid, 0, NULL);
         grid_cell(grid, STYLE_DIM, label);
         grid_cell(grid, STYLE_NONE, text);
+        grid_wrap(grid);
 }
 
 static char *verdicts_text(json_object *verdicts, bool group) {

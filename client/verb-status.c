@@ -220,7 +220,7 @@ static void show_slot(Client *client, Grid *grid, const char *prefix, json_objec
 static void show_chain(Client *client, Grid *grid, json_object *chain, bool last) {
         Output *out = &client->output;
         const char *state = json_text(chain, "state"), *mode = json_text(chain, "mode");
-        const char *reason = json_text(chain, "reason");
+        const char *reason = chain_reason(chain, "reason");
         _cleanup_free_ char *branch = NULL, *child = NULL, *documents = NULL;
         char buffer[COUNT_SIZE];
 
@@ -248,6 +248,7 @@ static void show_chain(Client *client, Grid *grid, json_object *chain, bool last
         if (!strempty(reason) && !streq(state, "waiting")) {
                 grid_row(grid, LAYOUT_PROBLEM, child);
                 grid_cell(grid, style_of_state(state), reason);
+                grid_wrap(grid);
         }
         for (size_t i = 0; i < json_length(json_list(chain, "slots")); i++)
                 show_slot(client, grid, child, chain, i);
@@ -267,17 +268,43 @@ static void show_foreign(Client *client, Grid *grid, json_object *foreign, bool 
                    json_number(foreign, "program-id"), *tag ? ", tag " : "", tag);
 }
 
-static void show_problems(Client *client, Grid *grid, json_object *problems) {
+/* Does the tree show this sentence at its chain already? */
+static bool problem_is_shown(json_object *interfaces, json_object *problem) {
+        const char *where = json_text(problem, "where"), *sentence = json_text(problem, "sentence");
+
+        for (size_t i = 0; i < json_length(interfaces); i++) {
+                json_object *chains = json_list(json_object_array_get_idx(interfaces, i), "chains");
+
+                for (size_t j = 0; j < json_length(chains); j++) {
+                        json_object *chain = json_object_array_get_idx(chains, j);
+                        const char *hook = startswith(where, json_text(chain, "interface"));
+
+                        hook = hook ? startswith(hook, "/") : NULL;
+                        if (hook && streq(hook, json_text(chain, "hook")) &&
+                            streq(sentence, json_text(chain, "reason")))
+                                return true;
+                }
+        }
+        return false;
+}
+
+static void show_problems(Grid *grid, json_object *problems, json_object *interfaces) {
+        bool first = true;
+
         for (size_t i = 0; i < json_length(problems); i++) {
                 json_object *problem = json_object_array_get_idx(problems, i);
                 bool error = streq(json_text(problem, "severity"), "error");
 
-                if (i == 0)
+                if (problem_is_shown(interfaces, problem))
+                        continue;
+                if (first)
                         grid_row(grid, LAYOUT_PROBLEM, NULL);
+                first = false;
                 grid_row(grid, LAYOUT_PROBLEM, NULL);
                 grid_cell(grid, error ? STYLE_BAD : STYLE_WARNING, json_text(problem, "severity"));
                 grid_cell(grid, STYLE_STRONG, json_text(problem, "where"));
                 grid_cell(grid, STYLE_NONE, json_text(problem, "sentence"));
+                grid_wrap(grid);
         }
 }
 
@@ -316,7 +343,7 @@ static int show_status(Client *client, json_object *manager, json_object *interf
                         show_foreign(client, grid, json_object_array_get_idx(foreign, j), j + 1 == n_foreign);
         }
         if (!filtered)
-                show_problems(client, grid, json_list(manager, "problems"));
+                show_problems(grid, json_list(manager, "problems"), interfaces);
         r = grid_print(grid, out);
         if (r < 0)
                 return fail_errno(r, "The status");

@@ -118,6 +118,46 @@ static void pads_outside_of_styles(void **state) {
         assert_output(&output, "\033[1ma\nb\033[0m\n\n");
 }
 
+static void wrapping_grid(Output *output, unsigned columns, const char *first, const char *sentence) {
+        _cleanup_(grid_freep) Grid *grid = grid_new();
+
+        output_open(output, false, true);
+        output->columns = columns;
+        grid_row(grid, 0, "│ ");
+        grid_cell(grid, STYLE_NONE, first);
+        grid_cell(grid, STYLE_NONE, sentence);
+        grid_wrap(grid);
+        assert_int_equal(grid_print(grid, output), 0);
+}
+
+static void wraps_sentences(void **state) {
+        static const char sentence[] = "The hook is held by somebody else, and größer words follow here.";
+        Output output;
+
+        /* Off a terminal, and where there is room, a line is a line. */
+        wrapping_grid(&output, 0, "error", sentence);
+        assert_output(&output, "│ error  The hook is held by somebody else, and größer words follow here.\n");
+        wrapping_grid(&output, 73, "error", sentence);
+        assert_output(&output, "│ error  The hook is held by somebody else, and größer words follow here.\n");
+
+        wrapping_grid(&output, 72, "error", sentence);
+        assert_output(&output, "│ error  The hook is held by somebody else, and größer words follow\n"
+                               "│        here.\n");
+        wrapping_grid(&output, 50, "error", sentence);
+        assert_output(&output, "│ error  The hook is held by somebody else, and\n"
+                               "│        größer words follow here.\n");
+
+        /* Too narrow beside the first cell: below it. A word that fits nowhere stands alone. */
+        wrapping_grid(&output, 44, "error", sentence);
+        assert_output(&output, "│ error\n"
+                               "│     The hook is held by somebody else, and\n"
+                               "│     größer words follow here.\n");
+        wrapping_grid(&output, 5, "e", "aaaa bbbb");
+        assert_output(&output, "│ e\n│     aaaa\n│     bbbb\n");
+        wrapping_grid(&output, 5, "eeeee", "");
+        assert_output(&output, "│ eeeee\n");
+}
+
 static void makes_names_harmless(void **state) {
         static const struct {
                 const char *text, *clean;
@@ -442,27 +482,17 @@ static void writes_json(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(groups_thousands),
-                cmocka_unit_test(aligns_columns),
-                cmocka_unit_test(mixes_layouts),
-                cmocka_unit_test(pads_outside_of_styles),
-                cmocka_unit_test(makes_names_harmless),
-                cmocka_unit_test(measures_text),
-                cmocka_unit_test(finds_what_is_no_utf8),
-                cmocka_unit_test(reads_hexadecimal),
-                cmocka_unit_test(appends_hexadecimal),
-                cmocka_unit_test(completes_words),
-                cmocka_unit_test(completes_hooks),
-                cmocka_unit_test(takes_hooks),
-                cmocka_unit_test(refuses_hooks),
-                cmocka_unit_test(names_documents),
-                cmocka_unit_test(names_members),
-                cmocka_unit_test(names_objects),
-                cmocka_unit_test(tolerates_strange_members),
-                cmocka_unit_test(compares_texts),
-                cmocka_unit_test(compares_large_texts),
-                cmocka_unit_test(shows_reports),
-                cmocka_unit_test(writes_json),
+                cmocka_unit_test(groups_thousands),  cmocka_unit_test(aligns_columns),
+                cmocka_unit_test(mixes_layouts),     cmocka_unit_test(pads_outside_of_styles),
+                cmocka_unit_test(wraps_sentences),   cmocka_unit_test(makes_names_harmless),
+                cmocka_unit_test(measures_text),     cmocka_unit_test(finds_what_is_no_utf8),
+                cmocka_unit_test(reads_hexadecimal), cmocka_unit_test(appends_hexadecimal),
+                cmocka_unit_test(completes_words),   cmocka_unit_test(completes_hooks),
+                cmocka_unit_test(takes_hooks),       cmocka_unit_test(refuses_hooks),
+                cmocka_unit_test(names_documents),   cmocka_unit_test(names_members),
+                cmocka_unit_test(names_objects),     cmocka_unit_test(tolerates_strange_members),
+                cmocka_unit_test(compares_texts),    cmocka_unit_test(compares_large_texts),
+                cmocka_unit_test(shows_reports),     cmocka_unit_test(writes_json),
         };
 
         setlocale(LC_CTYPE, "C.UTF-8"); /* for the width of characters */
