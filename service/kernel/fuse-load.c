@@ -130,7 +130,7 @@ static int refuse(const FuseInput *input, const FuseOutput *output, const char *
 static int try_load(const FuseInput *input, FuseMember *members, const char *name, FuseLoad *load, Error *error) {
         _cleanup_(fuse_output_done) FuseOutput output = {};
         _cleanup_close_ int btf_fd = -EBADF, fd = -EBADF;
-        _cleanup_free_ char *log = NULL, *full_log = NULL;
+        _cleanup_free_ char *log = NULL;
         uint64_t started = usec_now(CLOCK_MONOTONIC), built;
         ssize_t culprit;
         int r;
@@ -149,6 +149,15 @@ static int try_load(const FuseInput *input, FuseMember *members, const char *nam
                 return error_set(error, ERROR_FAILED, "The kernel refuses the types of this chain: %s.",
                                  strerror(-btf_fd));
         fd = load_program(input, &output, btf_fd, name, VERIFIER_LOG_STATS, log, VERIFIER_LOG_STATS_ROOM);
+        if (fd < 0) {
+                /* once more, for a log that tells where */
+                free(log);
+                log = malloc(VERIFIER_LOG_ROOM);
+                if (!log)
+                        return -ENOMEM;
+                fd = load_program(input, &output, btf_fd, name, VERIFIER_LOG_STATS | VERIFIER_LOG_FULL, log,
+                                  VERIFIER_LOG_ROOM);
+        }
         load->load_usec += usec_now(CLOCK_MONOTONIC) - built;
         if (fd >= 0) {
                 verifier_log_stats(log, &load->stats);
@@ -157,22 +166,11 @@ static int try_load(const FuseInput *input, FuseMember *members, const char *nam
                 return 0;
         }
 
-        /* once more, for a log that tells where */
-        full_log = malloc(VERIFIER_LOG_ROOM);
-        if (!full_log)
-                return -ENOMEM;
-        r = load_program(input, &output, btf_fd, name, VERIFIER_LOG_STATS | VERIFIER_LOG_FULL, full_log,
-                         VERIFIER_LOG_ROOM);
-        if (r >= 0) {
-                close(r);
-                return error_set(error, ERROR_FAILED, "The kernel is of two minds about this chain. Try again.");
-        }
-
-        culprit = find_culprit(input, &output, full_log);
+        culprit = find_culprit(input, &output, log);
         if (fuse_form_retreat(members, input->n_members, culprit >= 0 ? &members[culprit] : NULL,
-                              verifier_log_too_complex(full_log) || verifier_log_too_deep(full_log)))
+                              verifier_log_too_complex(log) || verifier_log_too_deep(log)))
                 return -EAGAIN;
-        return refuse(input, &output, full_log, r, error);
+        return refuse(input, &output, log, fd, error);
 }
 
 int fuse_load(const FuseInput *input, FuseMember *members, const char *name, FuseLoad *ret, Error *error) {

@@ -96,6 +96,8 @@ static void register_handlers(void) {
         LIBBPF_OPTS(libbpf_prog_handler_opts, opts, .prog_prepare_load_fn = prepare_load);
 
         libbpf_set_print(print_message);
+        /* libbpf would look for a BPF token on bpffs each time; this service has capabilities of its own */
+        (void) setenv("LIBBPF_BPF_TOKEN_PATH", "", 1);
         for (size_t i = 0; i < ELEMENTSOF(known_sections) && register_result >= 0; i++)
                 register_result = libbpf_register_prog_handler(
                         known_sections[i].section, known_sections[i].type,
