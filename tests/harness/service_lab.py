@@ -119,9 +119,38 @@ class ServiceLab(Lab):
         values = entry.get("values") or [entry["value"]]
         return sum(int.from_bytes(bytes.fromhex(value)[:8], "little") for value in values)
 
-    def kernel_ids(self, kind):
-        """Ids of all programs, maps or links of the kernel whose names, or holders, don't matter here."""
-        return {item["id"] for item in self.bpftool(kind, "show")}
+    def held(self):
+        """BPF objects that the service holds by descriptors: ("prog", id), ("map", id), ("link", id), sorted."""
+        found = []
+        folder = f"/proc/{self.daemon.pid}/fdinfo"
+        for fd in os.listdir(folder):
+            with contextlib.suppress(FileNotFoundError), open(f"{folder}/{fd}", encoding="ascii") as file:
+                text = file.read()
+                found += re.findall(r"^(prog|map|link)_id:\s*(\d+)", text, re.M)
+        return sorted(found)
+
+    def snapshot(self):
+        """All that a change which fails, or is only tried, must leave as it is."""
+        status = self.status()
+        return {
+            "generation": status["manager"]["generation"],
+            "problems": status["manager"]["problems"],
+            "chains": {key: {name: value for name, value in chain.items() if name not in ("packets",)}
+                       for key, chain in self.chains(status).items()},
+            "programs": self.client_json("programs"),
+            "maps": {m["path"]: (m["map-id"], m["pin"]) for m in self.client_json("maps")},
+            "documents": self.client("documents").stdout,
+            "pins": self.pins(),
+            "held": self.held(),
+            "files": sorted(os.path.join(folder, name)
+                            for top in ("etc/bpfchain", "run/bpfchain/chains.d", "run/bpfchain/objects")
+                            for folder, _, names in os.walk(self.path(top)) for name in names),
+        }
+
+    def assert_unchanged(self, before):
+        after = self.snapshot()
+        for name, value in before.items():
+            assert after[name] == value, f"{name} changed:\n{value}\nbecame\n{after[name]}"
 
     def pins(self):
         """What is pinned, by path below our bpffs."""
