@@ -105,7 +105,8 @@ void bus_context_drop_connection(BusContext *context, Connection *connection) {
         connection->dead = true;
         (void) sd_event_source_set_enabled(context->reaper, SD_EVENT_ONESHOT);
         if (connection == context->system) {
-                log_notice("The connection to the system bus is gone.");
+                log_internal(context->system_failures > 0 ? LOG_DEBUG : LOG_NOTICE, NULL,
+                             "Off the system bus; trying again.");
                 context->system = NULL;
                 polkit_set_bus(context->polkit, NULL);
                 schedule_system_retry(context);
@@ -153,8 +154,10 @@ static int on_name_requested(sd_bus_message *reply, void *userdata, sd_bus_error
         uint32_t result = 0;
 
         if (error || sd_bus_message_read(reply, "u", &result) < 0) {
-                log_error("Can't have the name %s on the system bus: %s. Is the bus policy installed?", BUS_NAME,
-                          error ? strna(error->message) : "the reply makes no sense");
+                /* Once; it is tried again every minute. */
+                log_internal(connection->context->system_failures > 0 ? LOG_DEBUG : LOG_ERR, NULL,
+                             "Can't have the name %s on the system bus: %s. Is the bus policy installed?", BUS_NAME,
+                             error ? strna(error->message) : "the reply makes no sense");
                 bus_context_drop_connection(connection->context, connection);
                 return 0;
         }

@@ -332,6 +332,10 @@ static int on_uid(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error
         Polkit *polkit = query->polkit;
         uint32_t uid;
 
+        if (sd_bus_is_open(polkit->bus) <= 0) {
+                query_free(query);
+                return 0;
+        }
         if (sd_bus_message_is_method_error(reply, NULL) || sd_bus_message_read(reply, "u", &uid) < 0)
                 query_refuse(query, SD_BUS_ERROR_ACCESS_DENIED,
                              "polkit does not run, and the bus does not tell who calls.");
@@ -400,6 +404,12 @@ static int on_authorization(sd_bus_message *reply, void *userdata, sd_bus_error 
         const char *key, *value;
         bool dismissed = false;
         int r;
+
+        /* The bus went away: nobody is left to answer to. */
+        if (sd_bus_is_open(polkit->bus) <= 0) {
+                query_free(query);
+                return 0;
+        }
 
         error = sd_bus_message_get_error(reply);
         if (error && error_is_no_polkit(reply, error)) {

@@ -132,8 +132,8 @@ static int method_get_unix_user(sd_bus_message *message, void *userdata, sd_bus_
                                           : fail_no_owner(ret_error, name);
 }
 
-/* For `busctl monitor`: it sees the signals, which is all that there is to see. Like on a bus, it loses its name first,
- * and waits for that. */
+/* For `busctl monitor`: it sees the signals, which is all that there is to see. Like on a bus, it loses its name
+ * first, and waits for that. */
 static int method_become_monitor(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *signal = NULL;
         Connection *connection = userdata;

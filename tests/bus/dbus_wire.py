@@ -202,7 +202,7 @@ def encode(kind, serial, fields, signature="", arguments=(), flags=0):
         body.write(part, value)
     header = Writer()
     kinds = {"path": (1, "o"), "interface": (2, "s"), "member": (3, "s"), "destination": (6, "s"),
-             "reply_serial": (5, "u")}
+             "reply_serial": (5, "u"), "error": (4, "s")}
     pairs = [(kinds[name][0], (kinds[name][1], value)) for name, value in fields.items() if value is not None]
     if signature:
         pairs.append((8, ("g", signature)))
@@ -228,7 +228,7 @@ class Client:
             if uid is not None:
                 os.seteuid(0)
         self.socket.settimeout(timeout)
-        self._authenticate(0 if uid is None else uid)
+        self._authenticate(os.geteuid() if uid is None else uid)
         self.name = self.call("/org/freedesktop/DBus", "org.freedesktop.DBus", "Hello",
                               destination="org.freedesktop.DBus") if hello else None
 
@@ -270,6 +270,22 @@ class Client:
         except (BrokenPipeError, ConnectionResetError) as error:
             raise Gone("while sending") from error
         return self.serial
+
+    def respond(self, call, error=None):
+        """Answers a call that came in, with nothing or with an error of that name."""
+        self.serial += 1
+        fields = {"reply_serial": call.serial, "destination": call.sender, "error": error}
+        self.socket.sendall(encode(ERROR if error else RETURN, self.serial, fields, flags=NO_REPLY_EXPECTED))
+
+    def wait_for_call(self, member):
+        deadline = time.monotonic() + self.timeout
+        while True:
+            for message in self.signals:
+                if message.kind == CALL and message.member == member:
+                    self.signals.remove(message)
+                    return message
+            if not self._receive(deadline - time.monotonic()) and time.monotonic() >= deadline:
+                raise TimeoutError(f"nobody called {member}")
 
     def _receive(self, timeout):
         """Takes in what comes within the time; True when something did."""

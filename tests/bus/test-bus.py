@@ -5,6 +5,7 @@
 import json
 import os
 import signal
+import socket
 import struct
 import sys
 import time
@@ -12,8 +13,8 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from bus_lab import DAEMON_USER, NOBODY, BusLab, require_bus, settle  # noqa: E402
-from bpfchain_test import case, eventually, run_cases  # noqa: E402
-from dbus_wire import ALLOW_INTERACTIVE, NO_REPLY_EXPECTED, SIGNAL, Error  # noqa: E402
+from bpfchain_test import PATIENCE, Skip, case, eventually, find_object, run_cases  # noqa: E402
+from dbus_wire import ALLOW_INTERACTIVE, NO_REPLY_EXPECTED, SIGNAL, Client, Error  # noqa: E402
 
 ROOT = "/org/bpfchain1"
 MANAGER, CHAIN, PROGRAM, MAP, INTERFACE = (f"org.bpfchain1.{n}" for n in
@@ -220,6 +221,99 @@ def a_client_that_goes_away_gets_nothing_done():
         lab.polkit.send_signal(signal.SIGCONT)
         lab.new_client().call(ROOT, MANAGER, "ListDocuments", "")
         settle(0.3)
+        assert state(lab) == before
+
+
+class Nobody:
+    """A process of the user "nobody" with an authentication agent; it runs work(client, agent, pipe), and the other
+    end of the pipe (a stream socket) is `.pipe`."""
+
+    def __init__(self, lab, work):
+        self.pipe, other = socket.socketpair()
+        self.pipe.settimeout(PATIENCE)
+        self.pid = os.fork()
+        if self.pid:
+            other.close()
+            return
+        try:
+            self._run(lab, work, other)
+            os._exit(0)
+        except BaseException as error:
+            print(f"# nobody: {type(error).__name__}: {error}", flush=True)
+        os._exit(1)
+
+    @staticmethod
+    def _run(lab, work, pipe):
+        os.setgroups([])
+        os.setresgid(NOBODY, NOBODY, NOBODY)
+        os.setresuid(NOBODY, NOBODY, NOBODY)
+        with open("/proc/self/stat", encoding="ascii") as file:
+            started = int(file.read().rsplit(")", 1)[1].split()[19])
+        client, agent = (Client(lab.address, timeout=PATIENCE) for _ in range(2))
+        subject = ("unix-process", {"pid": ("u", os.getpid()), "start-time": ("t", started)})
+        agent.call("/org/freedesktop/PolicyKit1/Authority", "org.freedesktop.PolicyKit1.Authority",
+                   "RegisterAuthenticationAgent", "(sa{sv})ss", subject, "C", "/bct/agent",
+                   destination="org.freedesktop.PolicyKit1")
+        work(client, agent, pipe)
+
+    def wait(self):
+        assert os.waitpid(self.pid, 0)[1] == 0, "see above"
+
+
+@case
+def a_password_helps():
+    with EdgeLab() as lab:
+        def work(client, agent, pipe):
+            serial = client.send(CHAIN0, CHAIN, "Detach", "a{sv}", {}, flags=ALLOW_INTERACTIVE)
+            begin = agent.wait_for_call("BeginAuthentication")
+            assert begin.body[0] == "org.bpfchain1.manage-chains", begin.body
+            pipe.sendall(begin.body[4].encode())
+            pipe.recv(1)
+            agent.respond(begin)
+            assert client.reply(serial).result == 2
+
+        nobody = Nobody(lab, work)
+        cookie = nobody.pipe.recv(1024).decode()
+        # As the set-user-id helper of polkit does: the password was right.
+        root = lab.new_client()
+        root.call("/org/freedesktop/PolicyKit1/Authority", "org.freedesktop.PolicyKit1.Authority",
+                  "AuthenticationAgentResponse2", "us(sa{sv})", NOBODY, cookie, ("unix-user", {"uid": ("u", 0)}),
+                  destination="org.freedesktop.PolicyKit1")
+        assert root.get(CHAIN0, CHAIN, "State") == "active"
+        nobody.pipe.sendall(b"x")
+        nobody.wait()
+        assert root.get(CHAIN0, CHAIN, "State") == "detached"
+
+
+@case
+def a_dialog_that_is_dismissed_refuses():
+    with EdgeLab() as lab:
+        def work(client, agent, pipe):
+            serial = client.send(CHAIN0, CHAIN, "Detach", "a{sv}", {}, flags=ALLOW_INTERACTIVE)
+            agent.respond(agent.wait_for_call("BeginAuthentication"), "org.freedesktop.PolicyKit1.Error.Cancelled")
+            try:
+                client.reply(serial)
+                raise AssertionError("it was not refused")
+            except Error as error:
+                assert error.short == "AccessDenied" and "dismissed" in error.message, error
+
+        before = state(lab)
+        Nobody(lab, work).wait()
+        assert state(lab) == before
+
+
+@case
+def a_dialog_closes_when_its_client_goes():
+    with EdgeLab() as lab:
+        def work(client, agent, pipe):
+            client.send(CHAIN0, CHAIN, "Detach", "a{sv}", {}, flags=ALLOW_INTERACTIVE)
+            begin = agent.wait_for_call("BeginAuthentication")
+            client.close()
+            cancel = agent.wait_for_call("CancelAuthentication")
+            assert cancel.body[0] == begin.body[4]
+
+        before = state(lab)
+        Nobody(lab, work).wait()
         assert state(lab) == before
 
 
@@ -515,6 +609,64 @@ def interfaces_come_go_and_change():
         lab.inner.ip("link", "del", "bct-d0")
         eventually(lambda: [m for m in client.take_signals(0.05)
                             if m.member == "InterfacesRemoved" and m.body[0] == path])
+
+
+@case
+def a_hook_that_somebody_holds_is_told():
+    with EdgeLab() as lab:
+        lab.inner.run("ip", "link", "add", "bct-v0", "type", "veth", "peer", "name", "bct-v1")
+        taken = lab.inner.run("ip", "link", "set", "dev", "bct-v0", "xdpgeneric", "obj", find_object("verdict.bpf.o"),
+                              "sec", "xdp", check=False)
+        if taken.returncode:
+            raise Skip("ip(8) can't attach XDP here: " + (taken.stderr.strip().splitlines() or ["?"])[0])
+        client = lab.new_client()
+        client.match("type='signal',sender='org.bpfchain1'")
+        path = ROOT + "/chain/bct_2dv0/xdp"
+        foreign = eventually(lambda: client.get(ROOT + "/interface/bct_2dv0", INTERFACE, "Foreign"))
+        assert [(f["hook"], f["name"]) for f in foreign] == [("xdp", "xdp_verdict")]
+
+        document = {"chains": [{"interfaces": ["bct-v0"], "hook": "xdp", "programs": ["a"]}]}
+        client.take_signals(0.5)
+        _, report = client.call(ROOT, MANAGER, "Apply", "ssa{sv}", "mine", json.dumps(document), {})
+        assert [c["change"] for c in json.loads(report)["chains"]] == ["conflict"]
+        conflicts = [m for m in client.signals if m.member == "Conflict"]
+        assert len(conflicts) == 1 and conflicts[0].path == path
+        holder = conflicts[0].body[0]
+        assert holder["hook"] == "xdp" and holder["reason"] and holder["program-id"] == foreign[0]["program-id"]
+        assert client.get(path, CHAIN, "State") == "conflict"
+        assert client.get(ROOT, MANAGER, "State") == "degraded"
+        assert any(p[0] == "error" and p[2] for p in client.get(ROOT, MANAGER, "Problems"))
+
+
+@case
+def interface_names_may_hold_any_bytes():
+    with EdgeLab() as lab:
+        # The bus can't carry such a name; nobody else's objects suffer from it.
+        client = lab.new_client()
+        lab.inner.run("ip", "link", "add", "bct-v1", "type", "veth", "peer", "name", b"bct\xff\xfe")
+        eventually(lambda: ROOT + "/interface/bct_2dv1" in client.call(
+            ROOT, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects"))
+
+
+@case
+def a_rename_is_another_object():
+    with EdgeLab() as lab:
+        client = lab.new_client()
+        client.match("type='signal',sender='org.bpfchain1'")
+        client.take_signals(0.5)
+        lab.inner.ip("link", "set", "eth1", "down")
+        lab.inner.ip("link", "set", "eth1", "name", "bct-new")
+        seen = []
+
+        def both():
+            seen.extend(client.take_signals(0.05))
+            return (any(m.member == "InterfacesRemoved" and m.body[0] == ROOT + "/interface/eth1" for m in seen) and
+                    any(m.member == "InterfacesAdded" and m.body[0] == ROOT + "/interface/bct_2dnew" for m in seen))
+
+        eventually(both)
+        eventually(lambda: client.get(CHAIN1, CHAIN, "State") == "waiting")
+        objects = client.call(ROOT, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects")
+        assert ROOT + "/interface/eth1" not in objects
 
 
 @case
