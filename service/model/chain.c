@@ -50,6 +50,7 @@ void chain_free(Chain *chain) {
         free(chain->key);
         free(chain->interface);
         free(chain->reason);
+        free(chain->mode_refusal);
         free(chain->signature);
         free(chain);
 }

@@ -48,6 +48,8 @@ typedef struct Chain {
         int ifindex; /* 0 while waiting */
         Hook hook;
         AttachMode mode;
+        char *mode_refusal; /* why it could not be taken to refused_mode, or NULL */
+        AttachMode refused_mode;
         ChainState state;
         char *reason;     /* a sentence, or NULL when active */
         char **documents; /* NULL-terminated names of the documents that ask for it */

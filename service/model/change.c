@@ -398,6 +398,12 @@ static int keep_good_ones(Manager *manager, Store *store) {
         return 0;
 }
 
+/* Modes that were refused are tried again. */
+static void forget_refusals(Manager *manager) {
+        TABLE_FOREACH(Chain, chain, &manager->chains)
+        (void) free_and_strdup(&chain->mode_refusal, NULL);
+}
+
 int manager_reload(Manager *manager, const ChangeOptions *options, uint64_t *ret_generation, Error *error) {
         _cleanup_(candidate_done) Candidate c = {};
         uint64_t generation = manager->generation + 1;
@@ -417,6 +423,8 @@ int manager_reload(Manager *manager, const ChangeOptions *options, uint64_t *ret
                 return r;
         log_failed_documents(&c.store);
         manager->all_detached = false;
+        if (!options->dry_run)
+                forget_refusals(manager);
         r = transaction_prepare(c.transaction, error);
         if (r >= 0 && options->dry_run) {
                 manager->all_detached = was_detached;

@@ -99,9 +99,10 @@ void manager_link_vanished(Manager *manager, int ifindex) {
 }
 
 /* Chains whose interface has another name now get it, those whose interface is gone lose what is left of their
- * attachment. All leave the table before the first comes back, so that names can be swapped. */
+ * attachment. All leave the table before the first comes back, so that names can be swapped. 1: something changed. */
 static int follow_interfaces(Manager *manager) {
         Chain **moved _cleanup_free_ = calloc(manager->chains.n + 1, sizeof(Chain *));
+        bool dropped = false;
         size_t n = 0;
 
         if (!moved)
@@ -112,9 +113,10 @@ static int follow_interfaces(Manager *manager) {
 
                 if (!chain->attachment)
                         continue;
-                if (!interface)
+                if (!interface) {
                         manager_drop_attachment(manager, chain);
-                else if (!streq(interface->name, chain->interface)) {
+                        dropped = true;
+                } else if (!streq(interface->name, chain->interface)) {
                         OBSERVE(manager, chain_removed, chain);
                         table_remove(&manager->chains, chain->key);
                         moved[n++] = chain;
@@ -155,7 +157,7 @@ static int follow_interfaces(Manager *manager) {
                 }
                 OBSERVE(manager, chain_added, chain);
         }
-        return 0;
+        return dropped || n > 0;
 }
 
 /* The chain of state.json that an attachment belongs to, or a new one for an attachment that it does not know. */
@@ -267,7 +269,7 @@ static int adopt(Manager *manager) {
 int manager_reconcile(Manager *manager) {
         _cleanup_(transaction_freep) Transaction *t = NULL;
         _cleanup_error_ Error error = ERROR_INIT;
-        bool first = !manager->ready;
+        bool first = !manager->ready, moved;
         int r;
 
         manager->reconcile_wanted = false;
@@ -277,6 +279,7 @@ int manager_reconcile(Manager *manager) {
                         log_warning("What an earlier service left can't be listed: %s", strerror(-r));
         }
         r = follow_interfaces(manager);
+        moved = r > 0;
         if (r >= 0)
                 r = transaction_new(manager, manager->desired, NULL, &t);
         if (r >= 0)
@@ -287,7 +290,7 @@ int manager_reconcile(Manager *manager) {
                 log_error("Chains could not be brought to what is wanted: %s",
                           error.message ? error.message : strerror(-r));
         manager->ready = true;
-        if (first || (t && transaction_changes_anything(t)))
+        if (first || moved || (t && transaction_changed_anything(t)))
                 (void) state_save(manager);
         manager_refresh_problems(manager);
         return r;

@@ -72,6 +72,7 @@ void target_free(Transaction *t, Target *target) {
         wanted_done(&target->wanted);
         slots_free(target->slots, target->n_slots);
         t->manager->ops->fused_free(target->fused);
+        t->manager->ops->fused_free(target->back);
         strv_free(target->before);
         free(target->interface_name);
         error_done(&target->error);
@@ -188,22 +189,47 @@ bool target_is_fatal(const Transaction *t, const Target *target) {
         return t->document && target->affected;
 }
 
-static int take_seat(Transaction *t, Target *target, const char *program, uint64_t (*rows)[VERDICT_BUCKETS],
-                     unsigned *ret) {
+KernelAttachment *target_attachment(const Target *target) {
+        return target->lost ? NULL : target->chain->attachment;
+}
+
+typedef struct Rows {
+        bool read;
+        uint64_t rows[CHAIN_SEATS_MAX][VERDICT_BUCKETS];
+} Rows;
+
+/* What a new seat's row holds already is not its program's. */
+static int read_rows(Transaction *t, Target *target, Rows *rows) {
+        int r = 0;
+
+        if (!rows->read && target_attachment(target))
+                r = manager_chain_counters(t->manager, target->chain, rows->rows);
+        rows->read = true;
+        if (r < 0)
+                return error_set(&target->error, ERROR_FAILED, "%s: the counters can't be read: %s",
+                                 target->chain->key, strerror(-r));
+        return 0;
+}
+
+static int take_seat(Transaction *t, Target *target, const char *program, Rows *rows, unsigned *ret) {
         Chain *chain = target->chain;
+        int r;
 
         for (unsigned i = 0; i < CHAIN_SEATS_MAX; i++)
                 if (chain->seats[i].program && streq(chain->seats[i].program, program)) {
                         *ret = i;
                         return 0;
                 }
+        r = read_rows(t, target, rows);
+        if (r < 0)
+                return r;
         for (unsigned i = 0; i < CHAIN_SEATS_MAX; i++) {
                 if (chain->seats[i].program)
                         continue;
                 chain->seats[i].program = strdup(program);
                 if (!chain->seats[i].program)
                         return -ENOMEM;
-                memcpy(chain->seats[i].base, rows[i], sizeof(chain->seats[i].base));
+                memcpy(chain->seats[i].base, rows->rows[i], sizeof(chain->seats[i].base));
                 target->new_seat[i] = true;
                 *ret = i;
                 return 0;
@@ -211,27 +237,30 @@ static int take_seat(Transaction *t, Target *target, const char *program, uint64
         return -ENOSPC; /* can't be: there are twice as many as slots */
 }
 
-static int sign(Transaction *t, Target *target) {
+/* The signature of a chain. Programs are taken as the transaction wants them, or as they run. */
+static int sign(Transaction *t, Hook hook, const Slot *slots, size_t n_slots, bool running,
+                char ret[static DIGEST_HEX_SIZE]) {
         Digest digest = {};
         char number[64];
         int r;
 
         r = digest_init(&digest);
         if (r >= 0)
-                r = digest_update_string(&digest, hook_to_string(target->chain->hook));
-        for (size_t i = 0; r >= 0 && i < target->n_slots; i++) {
-                const Slot *slot = &target->slots[i];
-                ProgramChange *change = transaction_get_program(t, slot->program);
+                r = digest_update_string(&digest, hook_to_string(hook));
+        for (size_t i = 0; r >= 0 && i < n_slots; i++) {
+                const Program *program = running ? manager_get_program(t->manager, slots[i].program) : NULL;
+                ProgramChange *change = running ? NULL : transaction_get_program(t, slots[i].program);
+                const char *signature = program ? program->signature : change ? change->signature : NULL;
 
-                snprintf(number, sizeof(number), "%x %u", slot->proceed_on, slot->seat);
-                r = change ? digest_update_string(&digest, slot->program) : -ENOMEM;
+                snprintf(number, sizeof(number), "%x %u", slots[i].proceed_on, slots[i].seat);
+                r = signature ? digest_update_string(&digest, slots[i].program) : running ? -ENODATA : -ENOMEM;
                 if (r >= 0)
-                        r = digest_update_string(&digest, change->signature);
+                        r = digest_update_string(&digest, signature);
                 if (r >= 0)
                         r = digest_update_string(&digest, number);
         }
         if (r >= 0)
-                r = digest_final(&digest, target->signature);
+                r = digest_final(&digest, ret);
         digest_done(&digest);
         return r;
 }
@@ -251,19 +280,13 @@ void target_check(Transaction *t, Target *target) {
                 log_warning("%s: it can't be told whether it is on its hook: %s", chain->key, strerror(-r));
 }
 
-KernelAttachment *target_attachment(const Target *target) {
-        return target->lost ? NULL : target->chain->attachment;
-}
-
 int target_arrange(Transaction *t, Target *target) {
-        uint64_t(*rows)[VERDICT_BUCKETS] _cleanup_free_ = calloc(CHAIN_SEATS_MAX, sizeof(*rows));
+        Rows *rows _cleanup_free_ = calloc(1, sizeof(Rows));
         int r;
 
         target->slots = calloc(target->wanted.n_slots + 1, sizeof(Slot));
         if (!rows || !target->slots)
                 return -ENOMEM;
-        if (target_attachment(target))
-                (void) manager_chain_counters(t->manager, target->chain, rows);
 
         for (size_t i = 0; i < target->wanted.n_slots; i++) {
                 const WantedSlot *wanted = &target->wanted.slots[i];
@@ -276,10 +299,14 @@ int target_arrange(Transaction *t, Target *target) {
                 if (target->action != TARGET_BUILD)
                         continue;
                 r = take_seat(t, target, slot->program, rows, &slot->seat);
-                if (r < 0)
+                if (r < 0 && error_is_set(&target->error))
+                        target->action = TARGET_FAIL;
+                else if (r < 0)
                         return r;
         }
-        return target->action == TARGET_BUILD ? sign(t, target) : 0;
+        if (target->action != TARGET_BUILD)
+                return 0;
+        return sign(t, target->hook, target->slots, target->n_slots, false, target->signature);
 }
 
 /* Whether the present attachment serves the wanted mode. */
@@ -296,6 +323,41 @@ static bool mode_fits(const Target *target) {
         case _ATTACH_MODE_INVALID: break;
         }
         return true;
+}
+
+/* Could what runs be built once more, to come back to it? Not if it was adopted with programs that are others now. */
+static bool can_come_back(Transaction *t, const Target *target) {
+        const Chain *chain = target->chain;
+        char signature[DIGEST_HEX_SIZE];
+
+        if (sign(t, chain->hook, chain->slots, chain->n_slots, true, signature) < 0 ||
+            !streq_ptr(chain->signature, signature))
+                return false;
+        for (size_t i = 0; i < chain->n_slots; i++) {
+                const Program *program = manager_get_program(t->manager, chain->slots[i].program);
+                ProgramChange *change = table_get(&t->programs, chain->slots[i].program);
+
+                if (program->captured)
+                        continue;
+                if (!change || error_is_set(&change->error) || !streq(change->signature, program->signature))
+                        return false;
+                change->load = true;
+        }
+        return true;
+}
+
+static bool was_refused(const Target *target) {
+        return target->chain->mode_refusal && target->chain->refused_mode == target->wanted.mode;
+}
+
+/* A new mode takes the chain off its hook for a moment. That is not done over and over again where it was refused,
+ * and not without a way back: then what runs is exchanged first, and the mode changes the next time. */
+static void decide_mode(Transaction *t, Target *target) {
+        if (mode_fits(target))
+                return;
+        target->mode_before = target->chain->info.native ? ATTACH_MODE_NATIVE : ATTACH_MODE_GENERIC;
+        target->reattach = (target->affected || !was_refused(target)) && can_come_back(t, target);
+        target->keeps_mode = !target->reattach;
 }
 
 int target_decide(Transaction *t, Target *target) {
@@ -317,12 +379,17 @@ int target_decide(Transaction *t, Target *target) {
         }
 
         if (target->action == TARGET_BUILD && target_attachment(target)) {
-                if (!target->changed_by_others && mode_fits(target) &&
-                    streq_ptr(chain->signature, target->signature)) {
+                bool same = !target->changed_by_others && streq_ptr(chain->signature, target->signature);
+
+                if (same && mode_fits(target)) {
                         target->action = TARGET_KEEP;
                         return 0;
                 }
-                target->reattach = !mode_fits(target);
+                decide_mode(t, target);
+                if (same && target->keeps_mode && was_refused(target)) {
+                        target->action = TARGET_FAIL;
+                        return error_set(error, ERROR_NOT_SUPPORTED, "%s", chain->mode_refusal);
+                }
         }
 
         for (size_t i = 0; i < target->n_slots; i++) {
@@ -335,195 +402,77 @@ int target_decide(Transaction *t, Target *target) {
         return 0;
 }
 
-int target_build(Transaction *t, Target *target) {
+void target_fail(Target *target, const Error *error) {
+        target->action = TARGET_FAIL;
+        (void) error_set(&target->error, error->code, "%s", strna(error->message));
+}
+
+/* Has the kernel layer put slots together. back: with the programs as they run. */
+static int build(Transaction *t, Target *target, const Slot *slots, size_t n_slots, const char *signature, bool back,
+                 KernelFused **ret, FusedInfo *ret_info) {
         const Manager *manager = t->manager;
-        FuseSlot slots[CHAIN_SLOTS_MAX] = {};
+        FuseSlot fuse[CHAIN_SLOTS_MAX] = {};
         FuseRequest request = {
                 .interface = target->chain->interface,
-                .ifindex = target->interface ? target->interface->link.ifindex : 0,
-                .hook = target->chain->hook,
-                .signature = target->signature,
-                .slots = slots,
-                .n_slots = target->n_slots,
+                .ifindex = target->interface->link.ifindex,
+                .hook = target->hook,
+                .signature = signature,
+                .slots = fuse,
+                .n_slots = n_slots,
                 .attachment = target->reattach ? NULL : target_attachment(target),
         };
         int r;
 
-        for (size_t i = 0; i < target->n_slots; i++) {
-                ProgramChange *change = transaction_get_program(t, target->slots[i].program);
+        for (size_t i = 0; i < n_slots; i++) {
+                const ProgramChange *change = table_get(&t->programs, slots[i].program);
+                const Program *program = manager_get_program(t->manager, slots[i].program);
+                bool fresh = change && change->kernel && !(back && program->captured);
 
-                if (error_is_set(&change->error)) {
-                        target->action = TARGET_FAIL;
-                        return error_set(&target->error, change->error.code, "%s", strna(change->error.message));
-                }
-                slots[i] = (FuseSlot){
-                        .program = change->kernel    ? change->kernel
-                                   : change->program ? change->program->kernel
-                                                     : NULL,
-                        .name = target->slots[i].program,
-                        .proceed_on = target->slots[i].proceed_on,
-                        .seat = target->slots[i].seat,
+                fuse[i] = (FuseSlot){
+                        .program = fresh ? change->kernel : program->kernel,
+                        .name = slots[i].program,
+                        .proceed_on = slots[i].proceed_on,
+                        .seat = slots[i].seat,
                 };
         }
-        if (target->action != TARGET_BUILD)
-                return 0;
-
-        r = manager->ops->chain_build(manager->kernel, &request, &target->fused, &target->info, &target->error);
+        r = manager->ops->chain_build(manager->kernel, &request, ret, ret_info, &target->error);
         if (r < 0) {
                 error_ensure(&target->error, r, "the chain can't be built");
                 error_prefix(&target->error, "%s: ", target->chain->key);
                 target->action = TARGET_FAIL;
-                return r;
         }
-        for (size_t i = 0; i < target->n_slots; i++)
-                target->slots[i].form = target->info.forms[i];
+        return r;
+}
+
+static int check_loaded(Transaction *t, Target *target, const Slot *slots, size_t n_slots) {
+        for (size_t i = 0; i < n_slots; i++) {
+                const ProgramChange *change = table_get(&t->programs, slots[i].program);
+
+                if (change && error_is_set(&change->error)) {
+                        target_fail(target, &change->error);
+                        return error_code_to_errno(change->error.code);
+                }
+        }
         return 0;
 }
 
-static void free_seats(Chain *chain) {
-        for (unsigned i = 0; i < CHAIN_SEATS_MAX; i++) {
-                Seat *seat = &chain->seats[i];
-
-                if (!seat->program || chain_find_slot(chain, seat->program) >= 0)
-                        continue;
-                free(seat->program);
-                *seat = (Seat){};
-        }
-}
-
-static void take_slots(Chain *chain, Target *target) {
-        slots_free(chain->slots, chain->n_slots);
-        chain->slots = TAKE_PTR(target->slots);
-        chain->n_slots = target->n_slots;
-        target->n_slots = 0;
-}
-
-static int apply_built(Manager *manager, Target *target, uint64_t generation) {
+int target_build(Transaction *t, Target *target) {
         Chain *chain = target->chain;
+        FusedInfo ignored;
+        int r;
 
-        chain->attachment = target->commit.attachment;
-        chain->info = target->commit.info;
-        chain->ifindex = target->commit.ifindex;
-        chain->fused = target->info;
-        chain->mode = target->wanted.mode;
-        chain->generation = generation;
-        take_slots(chain, target);
-        memset(target->new_seat, 0, sizeof(target->new_seat));
-        free_seats(chain);
-        if (target->commit.created)
-                for (unsigned i = 0; i < CHAIN_SEATS_MAX; i++)
-                        memset(chain->seats[i].base, 0, sizeof(chain->seats[i].base));
-        return free_and_strdup(&chain->signature, target->signature);
-}
-
-static ChainState state_after(const Target *target) {
-        switch (target->action) {
-        case TARGET_KEEP:
-        case TARGET_BUILD: return CHAIN_STATE_ACTIVE;
-        case TARGET_DETACH: return CHAIN_STATE_DETACHED;
-        case TARGET_WAIT: return CHAIN_STATE_WAITING;
-        case TARGET_FAIL:
-                if (target->chain->attachment)
-                        return CHAIN_STATE_DEGRADED;
-                return target->error.code == ERROR_HOOK_BUSY ? CHAIN_STATE_CONFLICT : CHAIN_STATE_FAILED;
-        case TARGET_REMOVE: break;
-        }
-        return CHAIN_STATE_DETACHED;
-}
-
-static const char *reason_after(const Transaction *t, const Target *target) {
-        switch (target->action) {
-        case TARGET_KEEP:
-        case TARGET_BUILD:
-        case TARGET_REMOVE: return NULL;
-        case TARGET_DETACH:
-                return t->manager->all_detached      ? "all chains were detached; reload to attach them"
-                       : target->wanted.n_slots == 0 ? "no program is in it"
-                                                     : "kept off its hook by a document; attach it to undo that";
-        case TARGET_WAIT: return "there is no such interface";
-        case TARGET_FAIL: return strna(target->error.message);
-        }
-        return NULL;
-}
-
-static void log_state(const Chain *chain, ChainState before, const Error *error) {
-        LogFields fields = { .interface = chain->interface,
-                             .hook = hook_to_string(chain->hook),
-                             .detail = error->log };
-        int level = LOG_INFO;
-
-        switch (chain->state) {
-        case CHAIN_STATE_ACTIVE:
-        case CHAIN_STATE_DETACHED:
-        case CHAIN_STATE_WAITING: break;
-        case CHAIN_STATE_CONFLICT: level = LOG_WARNING; break;
-        case CHAIN_STATE_DEGRADED:
-        case CHAIN_STATE_FAILED: level = LOG_ERR; break;
-        case _CHAIN_STATE_MAX:
-        case _CHAIN_STATE_INVALID: break;
-        }
-        log_with(level, &fields, "%s: %s%s%s", chain->key, chain_state_to_string(chain->state),
-                 chain->reason ? ": " : "", chain->reason ? chain->reason : "");
-        (void) before;
-}
-
-static void remove_chain(Manager *manager, Chain *chain) {
-        LogFields fields = { .interface = chain->interface, .hook = hook_to_string(chain->hook) };
-
-        log_with(LOG_INFO, &fields, "%s: removed", chain->key);
-        manager_drop_attachment(manager, chain);
-        OBSERVE(manager, chain_removed, chain);
-        table_remove(&manager->chains, chain->key);
-        chain_free(chain);
-}
-
-int target_apply(Transaction *t, Target *target, uint64_t generation) {
-        Manager *manager = t->manager;
-        Chain *chain = target->chain;
-        const char *reason;
-        bool told;
-        int r = 0;
-
-        if (target->action == TARGET_REMOVE) {
-                if (!target->fresh)
-                        remove_chain(manager, chain);
-                target->chain = NULL;
-                return 0;
-        }
-
-        if (target->action == TARGET_BUILD)
-                r = apply_built(manager, target, generation);
-        else if (target->action != TARGET_KEEP && target->action != TARGET_FAIL)
-                manager_drop_attachment(manager, chain);
-        if (r < 0)
+        r = check_loaded(t, target, target->slots, target->n_slots);
+        if (r >= 0 && target->reattach)
+                r = check_loaded(t, target, chain->slots, chain->n_slots);
+        if (r < 0 || target->action != TARGET_BUILD)
                 return r;
 
-        if (!chain->attachment) {
-                chain_free_seats(chain);
-                take_slots(chain, target);
-        }
-        chain->ifindex = target->interface ? target->interface->link.ifindex : 0;
-        if (target->wanted.documents) {
-                strv_free(chain->documents);
-                chain->documents = TAKE_PTR(target->wanted.documents); /* the slots stay, for the report */
-        }
-        reason = reason_after(t, target);
-        told = target->fresh || target->action == TARGET_BUILD || chain->state != state_after(target) ||
-               !streq_ptr(chain->reason, reason);
-        chain->state = state_after(target);
-        r = free_and_strdup(&chain->reason, reason);
-        if (told)
-                log_state(chain, target->state_before, &target->error);
-
-        if (target->fresh) {
-                r = table_add(&manager->chains, chain);
-                if (r < 0)
-                        return r;
-                target->fresh = false;
-                OBSERVE(manager, chain_added, chain);
-        } else
-                OBSERVE(manager, chain_changed, chain);
-        if (chain->state == CHAIN_STATE_CONFLICT && told)
-                OBSERVE(manager, chain_conflict, chain);
-        return r;
+        r = build(t, target, target->slots, target->n_slots, target->signature, false, &target->fused, &target->info);
+        if (r >= 0 && target->reattach)
+                r = build(t, target, chain->slots, chain->n_slots, chain->signature, true, &target->back, &ignored);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < target->n_slots; i++)
+                target->slots[i].form = target->info.forms[i];
+        return 0;
 }

@@ -3,7 +3,7 @@
 
 /*
  * The parts of a transaction: changes of programs (transaction-programs.c) and targets, one for each chain that runs
- * or is wanted (transaction-chains.c).
+ * or is wanted (transaction-chains.c; transaction-apply.c when all has gone well).
  */
 
 #include "model/transaction.h"
@@ -48,11 +48,15 @@ typedef struct Target {
         bool new_seat[CHAIN_SEATS_MAX]; /* seats taken by this transaction */
         bool changed_by_others;         /* another program is in our link */
         bool lost;                      /* somebody took the chain off its hook; its attachment is good for nothing */
+        bool keeps_mode;                /* the mode should change, but not by this transaction */
         bool reattach;                  /* the mode changes: off the hook and on again */
+        AttachMode mode_before;
+        KernelFused *back; /* for a reattachment that fails: what runs now, built once more */
         KernelFused *fused;
         FusedInfo info;
         ChainCommit commit;
         bool done;     /* committed */
+        bool touched;  /* the chain was attached anew, though not with what was wanted */
         char **before; /* programs that ran, for the report */
         ChainState state_before;
         uint64_t commit_usec;
@@ -63,6 +67,7 @@ struct Transaction {
         Manager *manager;
         Desired *desired;
         char *document;
+        bool changed; /* chains or programs, by the commit */
         bool goes_back;
         char *const *ran; /* when it goes back: keys of the chains that ran then */
         Target **targets;
@@ -81,8 +86,8 @@ ProgramChange *transaction_get_program(Transaction *t, const char *name);
 void program_change_free(Transaction *t, ProgramChange *change);
 /* Loads those that are marked. Failures are noted in the changes. */
 int transaction_load_programs(Transaction *t);
-/* Pins the maps of those that are needed; the first failure is returned with the program's error set. */
-int transaction_commit_programs(Transaction *t, Error *error);
+/* Pins the maps of those that are needed. One that fails takes the targets along that it is needed for. */
+void transaction_commit_programs(Transaction *t);
 void transaction_rollback_programs(Transaction *t);
 /* Makes the manager's programs those of the desired state. */
 int transaction_apply_programs(Transaction *t);
@@ -100,6 +105,7 @@ int target_arrange(Transaction *t, Target *target);
 /* Can what the chain runs stay as it is? Sets the action. */
 int target_decide(Transaction *t, Target *target);
 int target_build(Transaction *t, Target *target);
+void target_fail(Target *target, const Error *error);
 /* Makes the chain object what the target came to; may free it. */
 int target_apply(Transaction *t, Target *target, uint64_t generation);
 /* A strict transaction fails with this target's failure. */

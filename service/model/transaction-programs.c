@@ -120,24 +120,36 @@ int transaction_load_programs(Transaction *t) {
         return 0;
 }
 
-int transaction_commit_programs(Transaction *t, Error *error) {
+static void fail_users(Transaction *t, const ProgramChange *change) {
+        for (size_t i = 0; i < t->n_targets; i++) {
+                Target *target = t->targets[i];
+
+                if (target->action != TARGET_BUILD && !(target->action == TARGET_WAIT && target->affected))
+                        continue;
+                for (size_t j = 0; j < target->n_slots; j++)
+                        if (streq(target->slots[j].program, change->name))
+                                target_fail(target, &change->error);
+        }
+}
+
+void transaction_commit_programs(Transaction *t) {
         TABLE_FOREACH(ProgramChange, change, &t->programs) {
                 ProgramInfo info = {};
                 int r;
 
                 if (!change->kernel || !change->needed)
                         continue;
-                r = t->manager->ops->program_commit(t->manager->kernel, change->kernel, &info, error);
+                r = t->manager->ops->program_commit(t->manager->kernel, change->kernel, &info, &change->error);
                 if (r < 0) {
-                        error_ensure(error, r, "the maps can't be pinned");
-                        error_prefix(error, "program %s: ", change->name);
-                        return r;
+                        error_ensure(&change->error, r, "the maps can't be pinned");
+                        error_prefix(&change->error, "program %s: ", change->name);
+                        fail_users(t, change);
+                        continue;
                 }
                 program_info_done(&change->info);
                 change->info = info;
                 change->committed = true;
         }
-        return 0;
 }
 
 void transaction_rollback_programs(Transaction *t) {
@@ -150,13 +162,26 @@ void transaction_rollback_programs(Transaction *t) {
         }
 }
 
+/* 1: something changed, 0: nothing did. */
 static int describe(Program *program, const ProgramDef *def) {
+        bool same = streq_ptr(program->document, def->document->name) && streq_ptr(program->object, def->object) &&
+                    streq_ptr(program->function, def->function) && streq_ptr(program->description, def->description);
+
+        if (same)
+                return 0;
         if (free_and_strdup(&program->document, def->document->name) < 0 ||
             free_and_strdup(&program->object, def->object) < 0 ||
             free_and_strdup(&program->function, def->function) < 0 ||
             free_and_strdup(&program->description, def->description) < 0)
                 return -ENOMEM;
-        return 0;
+        return 1;
+}
+
+static int set_state(Program *program, ProgramState state, const char *error) {
+        if (program->state == state && streq_ptr(program->error, error))
+                return 0;
+        program->state = state;
+        return free_and_strdup(&program->error, error) < 0 ? -ENOMEM : 1;
 }
 
 /* The new instance takes the place of the running one. */
@@ -185,50 +210,60 @@ static int exchange(Manager *manager, Program *program, ProgramChange *change) {
         return r;
 }
 
+static int add_program(Manager *manager, const ProgramDef *def, Program **ret) {
+        _cleanup_(program_freep) Program *program = program_new(def->name);
+        int r;
+
+        if (!program)
+                return -ENOMEM;
+        r = describe(program, def);
+        if (r >= 0)
+                r = table_add(&manager->programs, program);
+        if (r < 0)
+                return r;
+        OBSERVE(manager, program_added, program);
+        *ret = TAKE_PTR(program);
+        return 1;
+}
+
+static void log_failure(const Program *program, const ProgramChange *change) {
+        LogFields fields = { .program = program->name,
+                             .document = change->def->document->name,
+                             .detail = change->error.log };
+
+        log_with(LOG_ERR, &fields, "%s", strna(change->error.message));
+}
+
 static int apply_program(Transaction *t, const ProgramDef *def) {
         Manager *manager = t->manager;
         ProgramChange *change = table_get(&t->programs, def->name);
         Program *program = manager_get_program(manager, def->name);
-        int r;
+        int described, r = 0;
 
-        if (!program) {
-                _cleanup_(program_freep) Program *fresh = program_new(def->name);
-
-                if (!fresh)
-                        return -ENOMEM;
-                r = describe(fresh, def);
-                if (r >= 0)
-                        r = table_add(&manager->programs, fresh);
-                if (r < 0)
-                        return r;
-                program = TAKE_PTR(fresh);
-                OBSERVE(manager, program_added, program);
-        } else {
-                r = describe(program, def);
-                if (r < 0)
-                        return r;
-        }
+        described = program ? describe(program, def) : add_program(manager, def, &program);
+        if (described < 0)
+                return described;
 
         if (change && change->committed) {
                 r = exchange(manager, program, change);
-                if (r < 0)
-                        return r;
+                if (r >= 0)
+                        r = 1;
         } else if (change && error_is_set(&change->error)) {
-                LogFields fields = { .program = program->name,
-                                     .document = def->document->name,
-                                     .detail = change->error.log };
-
                 if (!streq_ptr(program->error, change->error.message))
-                        log_with(LOG_ERR, &fields, "%s", strna(change->error.message));
-                program->state = PROGRAM_STATE_FAILED;
-                (void) free_and_strdup(&program->error, change->error.message);
-        } else if (program->state == PROGRAM_STATE_FAILED && change && !change->load) {
-                program->state = program->captured ? PROGRAM_STATE_LOADED
-                                 : program->kernel ? PROGRAM_STATE_ADOPTED
-                                                   : PROGRAM_STATE_DEFINED;
-                (void) free_and_strdup(&program->error, NULL);
+                        log_failure(program, change);
+                r = set_state(program, PROGRAM_STATE_FAILED, strna(change->error.message));
+        } else if (program->state == PROGRAM_STATE_FAILED)
+                r = set_state(program,
+                              program->captured ? PROGRAM_STATE_LOADED
+                              : program->kernel ? PROGRAM_STATE_ADOPTED
+                                                : PROGRAM_STATE_DEFINED,
+                              NULL);
+        if (r < 0)
+                return r;
+        if (described > 0 || r > 0) {
+                t->changed = true;
+                OBSERVE(manager, program_changed, program);
         }
-        OBSERVE(manager, program_changed, program);
         return 0;
 }
 
@@ -256,10 +291,12 @@ int transaction_apply_programs(Transaction *t) {
                 if (desired_get_program(t->desired, program->name))
                         continue;
                 if (runs_somewhere(manager, program->name)) {
+                        if (program->document)
+                                OBSERVE(manager, program_changed, program);
                         (void) free_and_strdup(&program->document, NULL);
-                        OBSERVE(manager, program_changed, program);
                         continue;
                 }
+                t->changed = true;
                 OBSERVE(manager, program_maps_removed, program);
                 OBSERVE(manager, program_removed, program);
                 table_remove(&manager->programs, program->name);

@@ -102,15 +102,8 @@ int transaction_prepare(Transaction *t, Error *error) {
         return check_fatal(t, error);
 }
 
-bool transaction_changes_anything(const Transaction *t) {
-        for (size_t i = 0; i < t->n_targets; i++) {
-                const Target *target = t->targets[i];
-
-                if (target->action == TARGET_BUILD || target->action == TARGET_REMOVE ||
-                    (target->action == TARGET_DETACH && target->chain->attachment))
-                        return true;
-        }
-        return false;
+bool transaction_changed_anything(const Transaction *t) {
+        return t->changed;
 }
 
 static void fill_commit(Target *target) {
@@ -118,7 +111,7 @@ static void fill_commit(Target *target) {
                 .interface = target->interface->name,
                 .ifindex = target->interface->link.ifindex,
                 .hook = target->chain->hook,
-                .mode = target->wanted.mode,
+                .mode = target->keeps_mode ? target->mode_before : target->wanted.mode,
                 .fused = target->fused,
                 .attachment = target->reattach ? NULL : target_attachment(target),
         };
@@ -162,32 +155,47 @@ static int commit_chains(Transaction *t) {
         return 0;
 }
 
+/* What ran before comes back to the hook in its old mode. Counters begin anew with the attachment. */
+static void come_back(Transaction *t, Target *target) {
+        Manager *manager = t->manager;
+        Chain *chain = target->chain;
+        ChainCommit commit = {
+                .interface = target->interface->name,
+                .ifindex = target->interface->link.ifindex,
+                .hook = chain->hook,
+                .mode = target->mode_before,
+                .fused = target->back,
+        };
+
+        target->touched = true;
+        (void) manager->ops->chain_commit(manager->kernel, &commit, 1);
+        if (commit.result < 0) {
+                log_error("%s: the chain can't be attached as it was before: %s", chain->key,
+                          commit.error.message ? commit.error.message : strerror(-commit.result));
+                error_done(&commit.error);
+                manager_drop_attachment(manager, chain);
+                return;
+        }
+        target->back = NULL;
+        manager->ops->chain_release(manager->kernel, &commit);
+        chain->attachment = commit.attachment;
+        chain->info = commit.info;
+        for (unsigned i = 0; i < CHAIN_SEATS_MAX; i++)
+                memset(chain->seats[i].base, 0, sizeof(chain->seats[i].base));
+}
+
 /* A change of the XDP mode can't be atomic: one link has one mode. The chain goes off the hook and on again; where
  * the new mode is refused, it comes back in the old one. */
 static void commit_reattached(Transaction *t, Target *target) {
         const KernelOps *ops = t->manager->ops;
-        AttachMode old = target->chain->info.native ? ATTACH_MODE_NATIVE : ATTACH_MODE_GENERIC;
         uint64_t started = usec_now(CLOCK_MONOTONIC);
 
         ops->chain_detach(t->manager->kernel, TAKE_PTR(target->chain->attachment));
         fill_commit(target);
         (void) ops->chain_commit(t->manager->kernel, &target->commit, 1);
-        if (target->commit.result < 0) {
-                _cleanup_error_ Error error = ERROR_INIT;
-
-                error_move(&error, &target->commit.error);
-                fill_commit(target);
-                target->commit.mode = old;
-                (void) ops->chain_commit(t->manager->kernel, &target->commit, 1);
-                if (target->commit.result >= 0) {
-                        log_warning("%s: %s; it runs in %s mode as before", target->chain->key, strna(error.message),
-                                    attach_mode_to_string(old));
-                } else {
-                        error_done(&target->commit.error);
-                        error_move(&target->commit.error, &error);
-                }
-        }
         take_result(target, usec_now(CLOCK_MONOTONIC) - started);
+        if (!target->done)
+                come_back(t, target);
 }
 
 static bool is_conflict(const Target *target) {
@@ -207,12 +215,12 @@ static void drop_lost(Transaction *t) {
 }
 
 /* After a failure: the chain is not put back by this transaction, so it says what is. */
-static void tell_lost(Transaction *t, Target *target) {
+static void tell_lost(Transaction *t, Target *target, const char *reason) {
         Chain *chain = target->chain;
 
         manager_drop_attachment(t->manager, chain);
         chain->state = CHAIN_STATE_FAILED;
-        (void) free_and_strdup(&chain->reason, "somebody took it off its hook; it will be put back");
+        (void) free_and_strdup(&chain->reason, reason);
         OBSERVE(t->manager, chain_changed, chain);
 }
 
@@ -225,10 +233,19 @@ static void rollback(Transaction *t) {
                 t->manager->ops->chain_rollback(t->manager->kernel, &target->commit);
                 target->fused = target->commit.fused;
                 target->done = false;
+                if (target->reattach)
+                        come_back(t, target);
         }
-        for (size_t i = 0; i < t->n_targets; i++)
-                if (t->targets[i]->lost)
-                        tell_lost(t, t->targets[i]);
+        for (size_t i = 0; i < t->n_targets; i++) {
+                Target *target = t->targets[i];
+
+                if (target->lost || (target->touched && !target->chain->attachment))
+                        tell_lost(t, target,
+                                  target->lost ? "somebody took it off its hook; it will be put back"
+                                               : "it could not be attached as it was before; reload");
+                else if (target->touched)
+                        OBSERVE(t->manager, chain_changed, target->chain);
+        }
         transaction_rollback_programs(t);
 }
 
@@ -262,18 +279,22 @@ int transaction_commit(Transaction *t, uint64_t generation, Error *error) {
         int r;
 
         drop_lost(t);
-        r = transaction_commit_programs(t, error);
+        transaction_commit_programs(t);
+        r = check_fatal(t, error);
         if (r >= 0)
                 r = commit_chains(t);
         if (r >= 0)
                 r = check_committed(t, error);
+        for (size_t i = 0; r >= 0 && i < t->n_targets; i++) {
+                if (t->targets[i]->action != TARGET_BUILD || !t->targets[i]->reattach)
+                        continue;
+                commit_reattached(t, t->targets[i]);
+                r = check_committed(t, error);
+        }
         if (r < 0) {
                 rollback(t);
                 return r;
         }
-        for (size_t i = 0; i < t->n_targets; i++)
-                if (t->targets[i]->action == TARGET_BUILD && t->targets[i]->reattach)
-                        commit_reattached(t, t->targets[i]);
 
         /* From here on nothing goes back: what remains is to write down what is. */
         r = apply(t, generation);

@@ -32,8 +32,8 @@ int transaction_prepare(Transaction *transaction, Error *error);
  * and the observer was told; the desired state of the manager is the caller's to set. */
 int transaction_commit(Transaction *transaction, uint64_t generation, Error *error);
 
-/* Does anything differ from what runs? Good after prepare. */
-bool transaction_changes_anything(const Transaction *transaction);
+/* Did chains or programs change? Good after commit. */
+bool transaction_changed_anything(const Transaction *transaction);
 
 /* The report of Apply and Plan, as JSON text; the caller frees, NULL when out of memory. */
 char *transaction_report(const Transaction *transaction, uint64_t generation, bool dry_run);
