@@ -54,6 +54,16 @@ def simple_document(hook="xdp", interfaces=("eth0",), name="a", **chain):
             "chains": [{"interfaces": list(interfaces), "hook": hook, "programs": [name], **chain}]}
 
 
+def without_counters(item):
+    """Of a chain, a slot or a program."""
+    if isinstance(item, list):
+        return [without_counters(i) for i in item]
+    if not isinstance(item, dict):
+        return item
+    return {name: without_counters(value) for name, value in item.items()
+            if name not in ("packets", "ended", "verdicts")}
+
+
 class ServiceLab(Lab):
     """A Lab with the objects of the suites installed."""
 
@@ -135,9 +145,8 @@ class ServiceLab(Lab):
         return {
             "generation": status["manager"]["generation"],
             "problems": status["manager"]["problems"],
-            "chains": {key: {name: value for name, value in chain.items() if name not in ("packets",)}
-                       for key, chain in self.chains(status).items()},
-            "programs": self.client_json("programs"),
+            "chains": {key: without_counters(chain) for key, chain in self.chains(status).items()},
+            "programs": [without_counters(program) for program in self.client_json("programs")],
             "maps": {m["path"]: (m["map-id"], m["pin"]) for m in self.client_json("maps")},
             "documents": self.client("documents").stdout,
             "pins": self.pins(),
