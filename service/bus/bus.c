@@ -13,6 +13,9 @@
 #define RETRY_MIN_USEC USEC_PER_SEC
 #define RETRY_MAX_USEC (60 * USEC_PER_SEC)
 
+/* Messages to the system bus that it has not taken. */
+#define SYSTEM_QUEUE_MAX 65536
+
 sd_bus_slot **connection_slot(Connection *connection) {
         assert(connection->n_slots < CONNECTION_SLOTS_MAX);
         return &connection->slots[connection->n_slots++];
@@ -61,7 +64,8 @@ static void schedule_system_retry(BusContext *context);
 static int on_disconnected(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
         Connection *connection = userdata;
 
-        bus_context_drop_connection(connection->context, connection);
+        if (streq_ptr(sd_bus_message_get_sender(message), "org.freedesktop.DBus.Local"))
+                bus_context_drop_connection(connection->context, connection);
         return 0;
 }
 
@@ -114,12 +118,12 @@ void bus_context_drop_connection(BusContext *context, Connection *connection) {
 }
 
 void bus_context_check_connection(BusContext *context, Connection *connection) {
-        uint64_t queued;
+        uint64_t queued, limit = connection == context->system ? SYSTEM_QUEUE_MAX : PRIVATE_QUEUE_MAX;
 
-        if (connection == context->system || connection->dead ||
-            sd_bus_get_n_queued_write(connection->bus, &queued) < 0 || queued <= PRIVATE_QUEUE_MAX)
+        if (connection->dead || sd_bus_get_n_queued_write(connection->bus, &queued) < 0 || queued <= limit)
                 return;
-        log_warning("Dropping a %s: it does not read what it is sent.", strna(connection->origin));
+        log_warning("Dropping the connection to %s, which does not read what it is sent.",
+                    connection->origin ? connection->origin : "the system bus");
         bus_context_drop_connection(context, connection);
 }
 

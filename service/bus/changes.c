@@ -417,11 +417,15 @@ void changes_flush(BusContext *context) {
                 return;
 
         changes_compare(context);
-        for (size_t i = 0; i < context->n_connections; i++)
-                if (!context->connections[i]->dead) {
-                        changes_send(context, context->connections[i]);
-                        bus_context_check_connection(context, context->connections[i]);
-                }
+        for (size_t i = 0; i < context->n_connections; i++) {
+                Connection *connection = context->connections[i];
+
+                /* sd-bus would queue for one that waits for its bus to appear, perhaps for ever. */
+                if (connection->dead || sd_bus_is_ready(connection->bus) <= 0)
+                        continue;
+                changes_send(context, connection);
+                bus_context_check_connection(context, connection);
+        }
         changes_clear(changes);
         (void) sd_event_source_set_enabled(changes->deferred, SD_EVENT_OFF);
 }

@@ -65,7 +65,7 @@ int bus_context_add_connection(BusContext *context, sd_bus *bus, Connection **re
 /* Has the connection closed from the deferred event; nothing is sent to it from now on. */
 void bus_context_drop_connection(BusContext *context, Connection *connection);
 
-/* Drops a private connection whose client does not read. */
+/* Drops a connection whose other end does not read. */
 void bus_context_check_connection(BusContext *context, Connection *connection);
 
 /* "bus client :1.42", "private client, pid 17": who sent the message. Good until control returns to the loop. */

@@ -10,6 +10,9 @@
 #define DUMP_COUNT_MAX 4096U
 #define DUMP_BYTES_MAX (1024U * 1024) /* of keys and values in a reply; one entry may be more */
 
+/* dbus-daemon cuts off who sends messages of more than 32 MiB. */
+#define VALUE_BYTES_MAX (16U * 1024 * 1024)
+
 /* A map and the program that it belongs to. */
 typedef struct Found {
         Program *program;
@@ -87,6 +90,12 @@ static int look_up(BusContext *context, sd_bus_message *message, Found *ret, sd_
         if (!ret->program->kernel)
                 return bus_error_failf(ret_error, ERROR_NO_SUCH_MAP,
                                        "Program %s is not loaded, so its maps can't be reached.", ret->program->name);
+        if (value_bytes(ret->info) > VALUE_BYTES_MAX)
+                return bus_error_failf(
+                        ret_error, ERROR_NOT_SUPPORTED,
+                        "The values of map %s have %zu bytes; at most %u go over the bus. Use its pin: %s",
+                        ret->info->name, value_bytes(ret->info), VALUE_BYTES_MAX,
+                        strempty_to(ret->info->pin, "none yet"));
         return 0;
 }
 

@@ -153,6 +153,10 @@ static int on_name_owner_changed(sd_bus_message *message, void *userdata, sd_bus
         Client *client = userdata;
         Polkit *polkit = client->polkit;
 
+        /* Clients can send us signals that look like the bus's; sd-bus compares senders with well-known names
+         * loosely. */
+        if (!streq_ptr(sd_bus_message_get_sender(message), "org.freedesktop.DBus"))
+                return 0;
         if (sd_bus_message_read(message, "sss", &name, &old_owner, &new_owner) < 0 || !strempty(new_owner) ||
             !streq(name, client->name))
                 return 0;
@@ -523,8 +527,12 @@ int polkit_check(Polkit *polkit, sd_bus_message *message, const char *action, co
         Query *query;
         int r;
 
-        if (sd_bus_message_get_bus(message) != polkit->bus)
+        /* At the server's end there is only the private socket, which let nobody but root in. A connection that is
+         * neither that nor the present bus is about to be closed. */
+        if (sd_bus_is_server(sd_bus_message_get_bus(message)) > 0)
                 return 1;
+        if (!polkit->bus || sd_bus_message_get_bus(message) != polkit->bus)
+                return sd_bus_error_set(ret_error, SD_BUS_ERROR_ACCESS_DENIED, "The service is leaving this bus.");
 
         for (Query *q = polkit->first; q; q = q->next)
                 if (q->message == message)

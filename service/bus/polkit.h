@@ -38,8 +38,7 @@ int polkit_new(sd_event *event, Polkit **ret);
 Polkit *polkit_free(Polkit *polkit);
 DEFINE_CLEANUP(Polkit *, polkit_free)
 
-/* Messages of this connection are asked about over it; those of others are not asked about at all. NULL: it is gone,
- * and all questions with it. */
+/* Messages of this connection are asked about, over it. NULL: it is gone, and all questions with it. */
 void polkit_set_bus(Polkit *polkit, sd_bus *bus);
 
 typedef struct PolkitDetail {

@@ -166,6 +166,10 @@ class BusLab(bench.Lab):
             self.wait_for_name("org.bpfchain1")
         return self
 
+    def memory_kib(self):
+        with open(f"/proc/{self.daemon.pid}/status", encoding="ascii") as file:
+            return next(int(line.split()[1]) for line in file if line.startswith("VmRSS:"))
+
     def generation(self):
         with self.private_client() as client:
             return client.get("/org/bpfchain1", "org.bpfchain1.Manager", "Generation")

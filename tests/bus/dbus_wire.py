@@ -271,6 +271,12 @@ class Client:
             raise Gone("while sending") from error
         return self.serial
 
+    def signal(self, destination, path, interface, member, signature="", *arguments):
+        """Sends a signal to one peer."""
+        self.serial += 1
+        fields = {"path": path, "interface": interface, "member": member, "destination": destination}
+        self.socket.sendall(encode(SIGNAL, self.serial, fields, signature, arguments))
+
     def respond(self, call, error=None):
         """Answers a call that came in, with nothing or with an error of that name."""
         self.serial += 1

@@ -318,6 +318,22 @@ def a_dialog_closes_when_its_client_goes():
 
 
 @case
+def a_forged_signal_drops_nobodys_call():
+    with EdgeLab() as lab:
+        victim, forger = lab.new_client(), lab.new_client(NOBODY)
+        service = forger.call("/org/freedesktop/DBus", "org.freedesktop.DBus", "GetNameOwner", "s", "org.bpfchain1",
+                              destination="org.freedesktop.DBus")
+        lab.polkit.send_signal(signal.SIGSTOP)
+        serial = victim.send(CHAIN0, CHAIN, "Detach", "a{sv}", {})
+        settle()
+        forger.signal(service, "/org/freedesktop/DBus", "org.freedesktop.DBus", "NameOwnerChanged", "sss",
+                      victim.name, victim.name, "")
+        settle()
+        lab.polkit.send_signal(signal.SIGCONT)
+        assert victim.reply(serial).result == 2
+
+
+@case
 def an_object_may_go_while_polkit_is_asked():
     with EdgeLab() as lab:
         client, other = lab.new_client(), lab.private_client()
@@ -710,7 +726,18 @@ def the_service_starts_before_the_bus():
         lab.start(wait=False)
         lab.daemon.wait_ready()
         settle(0.3)
-        assert lab.private_client().get(ROOT, MANAGER, "State") == "running"
+        client = lab.private_client()
+        assert client.get(ROOT, MANAGER, "State") == "running"
+
+        # Signals for a bus that is not there are not kept.
+        programs = {"programs": {f"p{i}": {"object": "maps.bpf.o"} for i in range(200)}}
+        before = lab.memory_kib()
+        for _ in range(15):
+            client.call(ROOT, MANAGER, "Apply", "ssa{sv}", "x", json.dumps(programs), {"runtime": ("b", True)})
+            client.call(ROOT, MANAGER, "Withdraw", "sa{sv}", "x", {"runtime": ("b", True)})
+            client.signals.clear()
+        assert lab.memory_kib() < before + 4096 or os.environ.get("BPFCHAIN_WRAPPER"), lab.memory_kib()
+
         lab.start_bus()
         lab.wait_for_name("org.bpfchain1")
         assert lab.new_client(NOBODY).get(ROOT, MANAGER, "Version")
