@@ -38,6 +38,10 @@ bool desired_is_unreadable(const Desired *desired, const char *document) {
         return strv_contains(desired->unreadable, document);
 }
 
+const char *desired_first_unreadable(const Desired *desired) {
+        return desired->unreadable ? desired->unreadable[0] : NULL;
+}
+
 Document *const *desired_documents(const Desired *desired, size_t *ret_n) {
         *ret_n = desired->n_documents;
         return desired->documents;

@@ -26,6 +26,7 @@ DEFINE_CLEANUP(Desired *, desired_unref)
 /* Documents that could not be read at all: chains that run because of them are left as they are. Takes `names`. */
 void desired_set_unreadable(Desired *desired, char **names);
 bool desired_is_unreadable(const Desired *desired, const char *document);
+const char *desired_first_unreadable(const Desired *desired); /* NULL: all can be read */
 
 /* Documents in order of names. */
 Document *const *desired_documents(const Desired *desired, size_t *ret_n);

@@ -170,7 +170,7 @@ static Chain *chain_for_attachment(Manager *manager, int ifindex, Hook hook, con
                 return c;
         known = manager_get_chain(manager, interface->name, hook);
         if (known)
-                return known;
+                return known->attachment ? NULL : known;
         chain = chain_new(interface->name, hook);
         if (!chain)
                 return NULL;
@@ -197,7 +197,8 @@ static void adopt_one(Manager *manager, int ifindex, Hook hook) {
         }
         chain = interface ? chain_for_attachment(manager, ifindex, hook, interface) : NULL;
         if (!chain) {
-                /* Left by an earlier service on an interface that is none of ours any more. */
+                /* Left by an earlier service on an interface that is none of ours any more, or by two that have got
+                 * the same name one after the other. */
                 manager->ops->chain_detach(manager->kernel, attachment);
                 return;
         }
@@ -207,35 +208,84 @@ static void adopt_one(Manager *manager, int ifindex, Hook hook) {
 
                 log_with(LOG_INFO, &fields, "%s: adopted, link %u, program %u", chain->key, info.link_id,
                          info.program_id);
-        } else
+        } else {
                 /* It runs something that we have no record of: it is exchanged if wanted, taken off if not. */
                 (void) free_and_strdup(&chain->signature, NULL);
+                chain_free_seats(chain);
+                slots_free(chain->slots, chain->n_slots);
+                chain->slots = NULL;
+                chain->n_slots = 0;
+        }
         chain->ifindex = ifindex;
         chain->attachment = attachment;
         chain->info = info;
         chain->state = CHAIN_STATE_ACTIVE;
 }
 
-static int adopt_programs(Manager *manager) {
+static bool runs(Manager *manager, const char *program) {
+        TABLE_FOREACH(Chain, chain, &manager->chains)
+        if (chain->attachment && chain_find_slot(chain, program) >= 0)
+                return true;
+        return false;
+}
+
+static int adopt_maps(Manager *manager, Program *program) {
+        ProgramInfo info = {};
+        int r;
+
+        r = manager->ops->program_adopt(manager->kernel, program->name, &program->kernel, &info);
+        if (r < 0) {
+                if (r != -ENOENT)
+                        log_warning("The maps pinned for program %s can't be adopted: %s", program->name,
+                                    strerror(-r));
+                return r;
+        }
+        program->info.maps = info.maps;
+        program->info.n_maps = info.n_maps;
+        free(info.function);
+        return 0;
+}
+
+/* Programs that were recorded. One without maps has no pins, and is there as long as it runs. */
+static void adopt_recorded(Manager *manager) {
         for (size_t i = manager->programs.n; i > 0; i--) {
                 Program *program = manager->programs.items[i - 1];
-                ProgramInfo info = {};
-                int r;
 
-                r = manager->ops->program_adopt(manager->kernel, program->name, &program->kernel, &info);
-                if (r < 0) {
-                        if (r != -ENOENT)
-                                log_warning("The maps pinned for program %s can't be adopted: %s", program->name,
-                                            strerror(-r));
+                if (adopt_maps(manager, program) < 0 && !runs(manager, program->name)) {
                         table_remove(&manager->programs, program->name);
                         program_free(program);
                         continue;
                 }
-                program->info.maps = info.maps;
-                program->info.n_maps = info.n_maps;
-                free(info.function);
                 OBSERVE(manager, program_added, program);
                 OBSERVE(manager, program_maps_added, program);
+        }
+}
+
+/* Maps that are pinned for programs of which there is no record: what is in them is kept. */
+static int adopt_unrecorded(Manager *manager) {
+        const Table *defs = desired_programs(manager->desired);
+
+        for (size_t i = 0; i < defs->n; i++) {
+                const ProgramDef *def = defs->items[i];
+                _cleanup_(program_freep) Program *program = NULL;
+                int r;
+
+                if (manager_get_program(manager, def->name))
+                        continue;
+                program = program_new(def->name);
+                if (!program)
+                        return -ENOMEM;
+                if (adopt_maps(manager, program) < 0)
+                        continue;
+                program->state = PROGRAM_STATE_ADOPTED;
+                r = table_add(&manager->programs, program);
+                if (r < 0) {
+                        manager->ops->program_unref(program->kernel);
+                        return r;
+                }
+                OBSERVE(manager, program_added, program);
+                OBSERVE(manager, program_maps_added, program);
+                TAKE_PTR(program);
         }
         return 0;
 }
@@ -248,7 +298,7 @@ static int adopt(Manager *manager) {
 
         r = manager->ops->chain_list(manager->kernel, &ifindexes, &hooks, &n);
         if (r < 0)
-                return r;
+                log_warning("What an earlier service left can't be listed: %s", strerror(-r));
         for (size_t i = 0; i < n; i++)
                 adopt_one(manager, ifindexes[i], hooks[i]);
 
@@ -263,7 +313,8 @@ static int adopt(Manager *manager) {
                 table_remove(&manager->chains, chain->key);
                 chain_free(chain);
         }
-        return adopt_programs(manager);
+        adopt_recorded(manager);
+        return adopt_unrecorded(manager);
 }
 
 int manager_reconcile(Manager *manager) {
@@ -276,7 +327,7 @@ int manager_reconcile(Manager *manager) {
         if (first) {
                 r = adopt(manager);
                 if (r < 0)
-                        log_warning("What an earlier service left can't be listed: %s", strerror(-r));
+                        log_warning("What an earlier service left can't be adopted: %s", strerror(-r));
         }
         r = follow_interfaces(manager);
         moved = r > 0;

@@ -106,7 +106,7 @@ int state_save(Manager *manager) {
         if (chain->attachment)
                 json_object_array_add(chains, chain_json(chain));
         TABLE_FOREACH(Program, program, &manager->programs)
-        if (program->kernel)
+        if (program->digest)
                 json_object_array_add(programs, program_json(program));
 
         text = json_object_to_json_string_ext(root, JSON_C_TO_STRING_PLAIN);
@@ -280,6 +280,10 @@ static int load_all(Manager *manager, json_object *root) {
         if (get_number(root, "version") != STATE_VERSION || !chains || !programs)
                 return -EBADMSG;
         manager->generation = get_number(root, "generation");
+        if (manager->generation > INT64_MAX) {
+                manager->generation = 0;
+                return -EBADMSG;
+        }
         for (size_t i = 0; i < json_object_array_length(programs); i++) {
                 r = load_program(manager, json_object_array_get_idx(programs, i));
                 if (r < 0)

@@ -84,6 +84,14 @@ void target_free(Transaction *t, Target *target) {
 static bool asks_unreadable(const Transaction *t, const Chain *chain, Error *error) {
         if (t->goes_back && !strv_contains(t->ran, chain->key))
                 return false;
+        if (!chain->documents && desired_first_unreadable(t->desired)) {
+                error_set(
+                        error, ERROR_INVALID_DOCUMENT,
+                        "nobody knows which document the chain is from, and %s.json can't be read; it runs on as it "
+                        "was until that is mended",
+                        desired_first_unreadable(t->desired));
+                return true;
+        }
         STRV_FOREACH(document, chain->documents)
         if (desired_is_unreadable(t->desired, *document)) {
                 error_set(error, ERROR_INVALID_DOCUMENT,

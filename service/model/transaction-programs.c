@@ -87,7 +87,7 @@ void program_change_free(Transaction *t, ProgramChange *change) {
 }
 
 static void load(Transaction *t, ProgramChange *change) {
-        const Program *running = change->program;
+        const Program *running = change->program && change->program->kernel ? change->program : NULL;
         ProgramRequest request = {
                 .name = change->name,
                 .object_path = change->def->object_path,
@@ -254,9 +254,9 @@ static int apply_program(Transaction *t, const ProgramDef *def) {
                 r = set_state(program, PROGRAM_STATE_FAILED, strna(change->error.message));
         } else if (program->state == PROGRAM_STATE_FAILED)
                 r = set_state(program,
-                              program->captured ? PROGRAM_STATE_LOADED
-                              : program->kernel ? PROGRAM_STATE_ADOPTED
-                                                : PROGRAM_STATE_DEFINED,
+                              program->captured                    ? PROGRAM_STATE_LOADED
+                              : program->kernel || program->digest ? PROGRAM_STATE_ADOPTED
+                                                                   : PROGRAM_STATE_DEFINED,
                               NULL);
         if (r < 0)
                 return r;
