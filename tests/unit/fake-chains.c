@@ -510,7 +510,7 @@ char *fake_dump(FakeKernel *fake) {
         for (size_t i = 0; i < fake->n_pins; i++) {
                 const FakePins *pins = fake->pins[i];
 
-                if (!pins->there)
+                if (!pins->there || pins->n_maps == 0)
                         continue;
                 text_add(&lines[n], "pins %s:", pins->name);
                 for (size_t j = 0; j < pins->n_maps; j++)
