@@ -21,8 +21,8 @@ int kernel_new(const char *bpffs_dir, TcAttach tc_attach, Kernel **ret);
 Kernel *kernel_free(Kernel *kernel); /* NULL is fine; returns NULL */
 DEFINE_CLEANUP(Kernel *, kernel_free)
 
-/* What this kernel and host offer, found by trying and not by version; nothing that is tried has an effect on packets.
- * A JSON object; the caller owns a reference (json_object_put()). It is made once and kept:
+/* What this kernel and host offer, found by trying and not by version; nothing that is tried has an effect on
+ * packets. A JSON object; the caller owns a reference (json_object_put()). It is made once and kept:
  *
  *      "kernel": the release, "architecture", "bpffs": the folder in use,
  *      and for each of "xdp-link", "tcx", "btf", "xdp-features" and, in "program-types", "xdp", "tc", "ext",
