@@ -8,76 +8,69 @@ set -euo pipefail
 
 ROOT="${BPFCHAIN_SOURCE:-$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)}"
 
-# layers LAYER: the layers that a file of this one may include.
-layers() {
-        case "$1" in
-        util) echo util ;;
-        model) echo util model ;;
-        kernel) echo util model kernel ;;
-        bus) echo util model bus ;;
-        main) echo util model kernel bus ;;
-        client) echo util model client ;;
-        *) echo "$1" ;;
-        esac
-}
-
-# foreign LAYER: a pattern of the libraries' headers that a file of this layer may not include.
-foreign() {
+# rules FILE: sets the layer of the file, the layers that it may include, and a pattern of the libraries' headers that
+# it may not.
+rules() {
         local bus='systemd/sd-bus' netlink='netlink/|linux/(rt)?netlink' libbpf='bpf/'
 
+        layer="${1#service/}"
         case "$1" in
-        util) echo "^($bus|$netlink|$libbpf)" ;;
-        model) echo "^(systemd/|$netlink|$libbpf)" ;;
-        kernel) echo "^($bus)" ;;
-        bus) echo "^($netlink|$libbpf)" ;;
-        *) echo '^$' ;;
+        client/*) layer=client ;;
+        service/*/*) layer="${layer%%/*}" ;;
+        *) layer=main ;;
+        esac
+        case "$layer" in
+        util) allowed='util' forbidden="^($bus|$netlink|$libbpf)" ;;
+        model) allowed='util model' forbidden="^(systemd/|$netlink|$libbpf)" ;;
+        kernel) allowed='util model kernel' forbidden="^($bus)" ;;
+        bus) allowed='util model bus' forbidden="^($netlink|$libbpf)" ;;
+        main) allowed='util model kernel bus' forbidden='^$' ;;
+        client) allowed='util model client' forbidden='^$' ;;
+        *) allowed="$layer" forbidden='^$' ;;
         esac
 }
 
-# check_file TREE FILE: print what is wrong with one file, a line each.
-check_file() {
-        local tree="$1" file="$2" layer rest line header forbidden allowed
+# check_include FILE LINE HEADER: HEADER begins with a quote or a bracket.
+check_include() {
+        local header="${3:1}" layer allowed forbidden
 
-        rest="${file#service/}"
-        case "$file" in
-        client/*) layer=client ;;
-        service/*/*) layer="${rest%%/*}" ;;
-        *) layer=main ;;
-        esac
-        allowed=" $(layers "$layer") "
-        forbidden="$(foreign "$layer")"
-
-        while IFS= read -r line; do
-                header="${line#*:}"
-                if [[ $header == \"* ]]; then
-                        header="${header:1}"
-                        case "$header" in
-                        util/* | model/* | kernel/* | bus/* | client/*)
-                                [[ $allowed == *" ${header%%/*} "* ]] ||
-                                        echo "$file:${line%%:*}: $layer must not include \"$header\""
-                                ;;
-                        ../*) echo "$file:${line%%:*}: \"$header\": includes are written from service/ on" ;;
-                        esac
-                fi
-                header="${header#<}"
-                if [[ $header =~ $forbidden ]]; then
-                        echo "$file:${line%%:*}: $layer must not include <$header>"
-                fi
-        done < <(sed -nE '/^[ \t]*#[ \t]*include[ \t]*[<"]/ { =; s/^[^<"]*([<"][^>"]*).*/\1/p }' "$tree/$file" |
-                paste -d: - -)
-
-        if [[ $layer != bus ]]; then
-                sed -nE '/\b(sd_bus_vtable|SD_BUS_VTABLE_START)\b/=' "$tree/$file" |
-                        sed "s|.*|$file:&: a vtable outside service/bus/|"
+        rules "$1"
+        if [[ $3 == \"* ]]; then
+                case "$header" in
+                util/* | model/* | kernel/* | bus/* | client/*)
+                        if [[ " $allowed " != *" ${header%%/*} "* ]]; then
+                                echo "$1:$2: $layer must not include \"$header\""
+                        fi
+                        ;;
+                ../*) echo "$1:$2: \"$header\": includes are written from service/ on" ;;
+                esac
+        fi
+        if [[ $header =~ $forbidden ]]; then
+                echo "$1:$2: $layer must not include <$header>"
         fi
 }
 
-check_tree() {
-        local file
+# sources TREE OPTION...: grep with these options in the C files of service and client.
+sources() {
+        (
+                cd "$1"
+                grep -rs --include='*.[ch]' "${@:2}" -- service client || true
+        )
+}
 
-        (cd "$1" && find . -path './build*' -prune -o \( -path './service/*' -o -path './client/*' \) -name '*.[ch]' \
-                -printf '%P\n' | sort) | while IFS= read -r file; do
-                check_file "$1" "$file"
+# check_tree TREE: print what is wrong, a line each.
+check_tree() {
+        local file line header
+
+        sources "$1" -noE '^[ \t]*#[ \t]*include[ \t]*[<"][^>"]*' | while IFS=: read -r file line header; do
+                header="${header#*include}"
+                header="${header#"${header%%[<\"]*}"}"
+                check_include "$file" "$line" "$header"
+        done
+        sources "$1" -nowE 'sd_bus_vtable|SD_BUS_VTABLE_START' | while IFS=: read -r file line header; do
+                if [[ $file != service/bus/* ]]; then
+                        echo "$file:$line: a vtable ($header) outside service/bus/"
+                fi
         done
 }
 

@@ -6,35 +6,44 @@
 # The check is first tried on files that break the rule.
 set -euo pipefail
 
+LINES_AT_TOP=12
 ROOT="${BPFCHAIN_SOURCE:-$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)}"
 
-# wanted FILE: the licence that the file must name; nothing for a file that can carry no comment.
+# wanted FILE: sets the licence that the file must name; empty for a file that can carry no comment.
 wanted() {
         case "$1" in
-        LICENSES/* | *.json | tests/data/* | tests/fuzz/corpus/* | *.png | *.o) ;;
-        bpf/* | tests/bpf/*) echo 'GPL-2.0-only OR BSD-2-Clause' ;;
-        *) echo 'LGPL-2.1-or-later' ;;
+        LICENSES/* | *.json | tests/data/* | tests/fuzz/corpus/* | *.png | *.o) wanted= ;;
+        bpf/* | tests/bpf/*) wanted='GPL-2.0-only OR BSD-2-Clause' ;;
+        *) wanted='LGPL-2.1-or-later' ;;
         esac
 }
 
-# named FILE: the licence that the file names.
+# named FILE: sets the licence that the file names within its first lines.
 named() {
-        sed -nE '1,12 s/^.*SPDX-License-Identifier:[ \t]*([-A-Za-z0-9.+ ()]*[A-Za-z0-9+)]).*$/\1/p' "$1" | head -n 1
+        local line i=0 pattern='SPDX-License-Identifier:[[:blank:]]*([-A-Za-z0-9.+ ()]*[A-Za-z0-9+)])'
+
+        named=
+        while ((i++ < LINES_AT_TOP)) && IFS= read -r line; do
+                if [[ $line =~ $pattern ]]; then
+                        named="${BASH_REMATCH[1]}"
+                        return
+                fi
+        done <"$1"
 }
 
 # check_file TREE FILE
 check_file() {
-        local want have
+        local wanted named
 
-        want="$(wanted "$2")"
-        if [[ -z $want ]]; then
+        wanted "$2"
+        if [[ -z $wanted ]]; then
                 return
         fi
-        have="$(named "$1/$2")"
-        if [[ -z $have ]]; then
-                echo "$2: no SPDX-License-Identifier line within the first 12 lines; \"$want\" is due"
-        elif [[ $have != "$want" ]]; then
-                echo "$2: names \"$have\", but \"$want\" is due here"
+        named "$1/$2"
+        if [[ -z $named ]]; then
+                echo "$2: no SPDX-License-Identifier line within the first $LINES_AT_TOP; \"$wanted\" is due"
+        elif [[ $named != "$wanted" ]]; then
+                echo "$2: names \"$named\", but \"$wanted\" is due here"
         fi
 }
 
