@@ -8,7 +8,6 @@ import re
 import select
 import subprocess
 import sys
-import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -141,7 +140,7 @@ def monitor_sees_the_service_go_and_come():
             return re.search(pattern, seen[0], re.M)
 
         try:
-            time.sleep(0.3)  # until it listens
+            bench.wait_until_connected(process.pid)
             lab.client("order", "eth0/xdp", "b", "a")
             eventually(lambda: says(r"generation \d+ +committed"))
             eventually(lambda: says(r"chain eth0/xdp +"))

@@ -141,6 +141,16 @@ def eventually(check, timeout=None, interval=0.02):
         time.sleep(interval)
 
 
+def wait_until_connected(pid):
+    """Waits until a process that says nothing by itself has a socket, and a moment for its first words on it."""
+    def has_socket():
+        with contextlib.suppress(FileNotFoundError):
+            return any(os.readlink(f"/proc/{pid}/fd/{fd}").startswith("socket:") for fd in os.listdir(f"/proc/{pid}/fd"))
+
+    eventually(has_socket)
+    time.sleep(0.3)
+
+
 # --- namespaces --------------------------------------------------------------------------------------------------
 
 _own_mounts = False

@@ -18,7 +18,8 @@ import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "harness"))
-from bpfchain_test import CLIENT, SOURCE, Lab, case, eventually, find_object, require_built, require_root, run_cases  # noqa: E402
+from bpfchain_test import CLIENT, SOURCE, Lab, case, eventually, find_object, require_built  # noqa: E402
+from bpfchain_test import require_root, run_cases, wait_until_connected  # noqa: E402
 
 EDGE = {
     "description": "For the tests of the client.",
@@ -409,8 +410,8 @@ def diff_shows_lines_and_chains():
 def an_unconfirmed_change_goes_back_by_itself():
     with Edge() as lab:
         order = lab.order()
-        text = lab.client("order", "eth0", "xdp", "second", "first", "deny", "--confirm", "1s").stdout
-        assert re.search(r'Generation (\d+) is running\. Confirm with "bpfchain confirm \1" within 1s', text), text
+        text = lab.client("order", "eth0", "xdp", "second", "first", "deny", "--confirm", "3s").stdout
+        assert re.search(r'Generation (\d+) is running\. Confirm with "bpfchain confirm \1" within 3s', text), text
         assert lab.order() == ["second", "first", "deny"]
         state = lab.client_json("status")["manager"]
         assert state["pending-confirmation"]["generation"] == state["generation"]
@@ -425,11 +426,11 @@ def a_confirmed_change_stays():
     with Edge() as lab:
         changed = json.loads(json.dumps(EDGE))
         changed["chains"][0]["programs"].reverse()
-        text = lab.client("apply", "-", "--name", "edge", "--confirm", "2s", input=json.dumps(changed)).stdout
-        assert 'Confirm with "bpfchain confirm 3" within 2s' in text, text
+        text = lab.client("apply", "-", "--name", "edge", "--confirm", "4s", input=json.dumps(changed)).stdout
+        assert 'Confirm with "bpfchain confirm 3" within 4s' in text, text
         lab.says("2", "confirm", "2")  # not the one that waits
         assert lab.client("confirm", "3").stdout == "Generation 3 stays.\n"
-        time.sleep(2.5)
+        time.sleep(4.5)
         assert lab.order() == ["second", "first", "deny"] and lab.generation() == 3
 
 
@@ -629,7 +630,7 @@ class Monitor:
         self.process = lab.inner.popen([CLIENT, *options, "monitor"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                        stderr=subprocess.PIPE, env={**os.environ, "BPFCHAIN_SOCKET": lab.daemon.socket})
         os.set_blocking(self.process.stdout.fileno(), False)
-        time.sleep(0.3)  # until it listens; it says nothing by itself
+        wait_until_connected(self.process.pid)
 
     def read(self):
         while select.select([self.process.stdout], [], [], 0.05)[0]:
