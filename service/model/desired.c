@@ -383,6 +383,19 @@ int desired_chain(const Desired *desired, const LinkRecord *link, Hook hook, Wan
         return 0;
 }
 
+int desired_fragments(const Desired *desired, const LinkRecord *link, Hook hook, const ChainDef ***ret,
+                      size_t *ret_n) {
+        _cleanup_(fragments_done) Fragments fragments = {};
+        int r;
+
+        r = collect_fragments(desired, link, hook, &fragments);
+        if (r < 0)
+                return r;
+        *ret_n = fragments.n;
+        *ret = TAKE_PTR(fragments.items);
+        return 0;
+}
+
 bool desired_document_wants(const Desired *desired, const char *document, const LinkRecord *link, Hook hook) {
         const Document *d = desired_get_document(desired, document);
 
@@ -393,7 +406,7 @@ bool desired_document_wants(const Desired *desired, const char *document, const 
 }
 
 static bool is_plain_name(const char *pattern) {
-        return !strpbrk(pattern, "*?[") && strlen(pattern) < IFNAMSIZ;
+        return !strpbrk(pattern, "*?[\\") && strlen(pattern) < IFNAMSIZ;
 }
 
 bool desired_names_interface(const Desired *desired, const char *interface, Hook hook) {

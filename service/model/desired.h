@@ -57,6 +57,10 @@ void wanted_done(Wanted *wanted);
  * there. A program twice in a chain, or too many slots, is an error that names the documents. */
 int desired_chain(const Desired *desired, const LinkRecord *link, Hook hook, Wanted *ret, Error *error);
 
+/* The fragments that make up the chain, in order. The caller frees the array; NULL and 0 where there is none. */
+int desired_fragments(const Desired *desired, const LinkRecord *link, Hook hook, const ChainDef ***ret,
+                      size_t *ret_n);
+
 /* Does the document have a fragment for this hook of the interface? */
 bool desired_document_wants(const Desired *desired, const char *document, const LinkRecord *link, Hook hook);
 

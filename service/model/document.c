@@ -377,7 +377,7 @@ static int read_interfaces(ChainDef *chain, const JsonReader *reader) {
         STRV_FOREACH(s, chain->interfaces) {
                 _cleanup_free_ char *list = json_path_member(chain->where, "interfaces");
                 _cleanup_free_ char *element = list ? json_path_index(list, (size_t) (s - chain->interfaces)) : NULL;
-                bool glob = strpbrk(*s, "*?[");
+                bool glob = strpbrk(*s, "*?[\\");
 
                 /* dev_valid_name() in net/core/dev.c: no '/', no ':', no white space, not "." or "..". */
                 if (strpbrk(*s, "/ \t\n\r\v\f") || (!glob && strchr(*s, ':')) || streq(*s, ".") || streq(*s, ".."))

@@ -1,23 +1,30 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Edits of a chain that come by the bus. They are kept as a document of their own, "edit-INTERFACE-HOOK": what it
- * adds stands under "programs", what it takes away of other documents under "without", and the order of all under
- * "sequence". So an edit is as visible as any document, outlives restarts, and is undone by withdrawing it; programs
- * that other documents bring later still find their place.
+ * adds stands under "programs", what it takes away of other documents under "without", and the order of all, if an
+ * edit was about the order, under "sequence". So an edit is as visible as any document, outlives restarts, and is
+ * undone by withdrawing it; programs that other documents bring later still find their place. When nothing is left in
+ * it, it goes.
  */
 #include "model/change.h"
 #include "util/encode.h"
 #include "util/json.h"
 #include "util/strv.h"
 
+/* The highest that there is, see read_chain(). */
+#define EDIT_ORDER 65535
+
 typedef struct Edit {
         char *name;      /* of the document */
         Wanted wanted;   /* the chain as it is wanted now */
         char **programs; /* added by the edit */
         char **without;
-        char **sequence;
+        char **sequence; /* all programs of the chain in order */
+        bool ordered;    /* the order is the edit's, not what the other documents make it */
         bool detached;
-        const ChainDef *present; /* the edit's fragment as it stands, or NULL */
+        const ChainDef *present;    /* the edit's fragment as it stands, or NULL */
+        const ChainDef **fragments; /* of all documents */
+        size_t n_fragments;
 } Edit;
 
 static void edit_done(Edit *edit) {
@@ -26,14 +33,16 @@ static void edit_done(Edit *edit) {
         strv_free(edit->programs);
         strv_free(edit->without);
         strv_free(edit->sequence);
+        free(edit->fragments);
 }
 
+/* Other characters than these are encoded, with '_', which is why it is not among them: names stay different. */
 static char *edit_name(const Chain *chain) {
         _cleanup_free_ char *encoded = NULL;
         const char *interface = chain->interface;
         char *name;
 
-        if (strspn(interface, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._@-") !=
+        if (strspn(interface, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.@-") !=
             strlen(interface)) {
                 if (name_encode(interface, &encoded) < 0)
                         return NULL;
@@ -56,6 +65,9 @@ static int edit_begin(Manager *manager, const Chain *chain, const ChangeOptions 
                 return -ENOMEM;
         snprintf(link.name, sizeof(link.name), "%s", chain->interface);
         r = desired_chain(manager->desired, interface ? &interface->link : &link, chain->hook, &edit->wanted, error);
+        if (r >= 0)
+                r = desired_fragments(manager->desired, interface ? &interface->link : &link, chain->hook,
+                                      &edit->fragments, &edit->n_fragments);
         if (r == -ENOENT && !error_is_set(error))
                 return error_set(error, ERROR_NO_SUCH_CHAIN, "no document wants a chain on %s; apply one first",
                                  chain->key);
@@ -70,6 +82,7 @@ static int edit_begin(Manager *manager, const Chain *chain, const ChangeOptions 
                         return -ENOMEM;
         if (edit->present) {
                 edit->detached = edit->present->detached;
+                edit->ordered = edit->present->sequence;
                 r = strv_copy(edit->present->without, &edit->without);
                 if (r < 0)
                         return r;
@@ -78,6 +91,10 @@ static int edit_begin(Manager *manager, const Chain *chain, const ChangeOptions 
                 if (strv_append(&edit->sequence, edit->wanted.slots[i].program) < 0)
                         return -ENOMEM;
         return 0;
+}
+
+static bool is_empty(char *const *names) {
+        return !names || !*names;
 }
 
 static json_object *names_json(char *const *names) {
@@ -109,6 +126,19 @@ static json_object *slot_json(const Edit *edit, const char *program, Hook hook) 
         return json_object_new_string(program);
 }
 
+/* An interface's name so that it is no pattern for others. */
+static json_object *interface_json(const char *name) {
+        char escaped[2 * IFNAMSIZ + 1], *p = escaped;
+
+        for (; *name && p < escaped + 2 * IFNAMSIZ - 1; name++) {
+                if (strchr("*?[\\", *name))
+                        *p++ = '\\';
+                *p++ = *name;
+        }
+        *p = 0;
+        return json_object_new_string(escaped);
+}
+
 static json_object *edit_json(const Edit *edit, const Chain *chain) {
         json_object *root = json_object_new_object(), *chains = json_object_new_array();
         json_object *o = json_object_new_object(), *interfaces = json_object_new_array();
@@ -118,19 +148,34 @@ static json_object *edit_json(const Edit *edit, const Chain *chain) {
                                json_object_new_string("Edits of this chain made on the bus. Withdraw to undo them."));
         json_object_object_add(root, "chains", chains);
         json_object_array_add(chains, o);
-        json_object_array_add(interfaces, json_object_new_string(chain->interface));
+        json_object_array_add(interfaces, interface_json(chain->interface));
         json_object_object_add(o, "interfaces", interfaces);
         json_object_object_add(o, "hook", json_object_new_string(hook_to_string(chain->hook)));
-        json_object_object_add(o, "order", json_object_new_int(65535));
+        json_object_object_add(o, "order", json_object_new_int(EDIT_ORDER));
         STRV_FOREACH(program, edit->programs)
         json_object_array_add(programs, slot_json(edit, *program, chain->hook));
         json_object_object_add(o, "programs", programs);
-        json_object_object_add(o, "sequence", names_json(edit->sequence));
-        if (edit->without && *edit->without)
+        if (edit->ordered)
+                json_object_object_add(o, "sequence", names_json(edit->sequence));
+        if (!is_empty(edit->without))
                 json_object_object_add(o, "without", names_json(edit->without));
         if (edit->detached)
                 json_object_object_add(o, "detached", json_object_new_boolean(true));
         return root;
+}
+
+/* Is the edit's document, now empty, to be withdrawn? Not if it hides another one, whose edits would come back; and
+ * one that stays after a reboot is not withdrawn until then. */
+static bool can_go(Manager *manager, const Edit *edit, const ChangeOptions *options) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < manager->store.n; i++)
+                if (streq(manager->store.items[i].name, edit->name)) {
+                        n++;
+                        if (options->runtime && manager->store.items[i].layer != LAYER_RUNTIME)
+                                return false;
+                }
+        return n <= 1;
 }
 
 static int edit_finish(Manager *manager, Edit *edit, const Chain *chain, const ChangeOptions *options,
@@ -138,6 +183,14 @@ static int edit_finish(Manager *manager, Edit *edit, const Chain *chain, const C
         _cleanup_json_ json_object *root = edit_json(edit, chain);
         _cleanup_free_ char *text = NULL;
         const char *json;
+
+        if (is_empty(edit->programs) && is_empty(edit->without) && !edit->ordered && !edit->detached &&
+            can_go(manager, edit, options)) {
+                if (edit->present)
+                        return manager_withdraw(manager, edit->name, options, ret_generation, error);
+                *ret_generation = manager->generation;
+                return 0;
+        }
 
         json = json_object_to_json_string_ext(root, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
                                                             JSON_C_TO_STRING_NOSLASHESCAPE);
@@ -179,6 +232,36 @@ static int find_anchor(const Chain *chain, const char *anchor, char *const *sequ
         return 0;
 }
 
+static bool is_own(const Edit *edit, const ChainDef *fragment) {
+        return streq(fragment->document->name, edit->name);
+}
+
+static int check_left_out(const Edit *edit, const Chain *chain, const char *program, Error *error) {
+        for (size_t i = 0; i < edit->n_fragments; i++)
+                if (!is_own(edit, edit->fragments[i]) && strv_contains(edit->fragments[i]->without, program))
+                        return error_set(error, ERROR_NOT_SUPPORTED,
+                                         "%s.json leaves \"%s\" out of %s; change \"without\" there",
+                                         edit->fragments[i]->document->name, program, chain->key);
+        return 0;
+}
+
+/* Is it enough that the edit no longer leaves the program out? */
+static bool is_put_by_others(const Edit *edit, const char *program) {
+        for (size_t i = 0; i < edit->n_fragments; i++)
+                for (size_t j = 0; !is_own(edit, edit->fragments[i]) && j < edit->fragments[i]->n_slots; j++)
+                        if (streq(edit->fragments[i]->slots[j].program, program))
+                                return true;
+        return false;
+}
+
+/* Do the programs of the edit come last by themselves? */
+static bool stands_last(const Edit *edit) {
+        for (size_t i = 0; i < edit->n_fragments; i++)
+                if (!is_own(edit, edit->fragments[i]) && edit->fragments[i]->order >= EDIT_ORDER)
+                        return false;
+        return !edit->present || edit->present->order == EDIT_ORDER;
+}
+
 int manager_chain_insert(Manager *manager, Chain *chain, const char *program, const char *anchor,
                          const ChangeOptions *options, uint64_t *ret_generation, Error *error) {
         _cleanup_(edit_done) Edit edit = {};
@@ -195,12 +278,15 @@ int manager_chain_insert(Manager *manager, Chain *chain, const char *program, co
                 return error_set(error, ERROR_ENTRY_EXISTS, "\"%s\" is in the chain %s already; move it instead",
                                  program, chain->key);
         r = find_anchor(chain, anchor, edit.sequence, &place, error);
+        if (r >= 0)
+                r = check_left_out(&edit, chain, program, error);
         if (r < 0)
                 return r;
+        if (place < strv_length(edit.sequence) || !stands_last(&edit) || strv_contains(edit.without, program))
+                edit.ordered = true;
         r = strv_insert(&edit.sequence, place, program);
-        if (r >= 0 && strv_contains(edit.without, program))
-                strv_remove(edit.without, program);
-        else if (r >= 0)
+        strv_remove(edit.without, program);
+        if (r >= 0 && !is_put_by_others(&edit, program))
                 r = strv_append(&edit.programs, program);
         if (r < 0)
                 return r;
@@ -218,6 +304,7 @@ int manager_chain_move(Manager *manager, Chain *chain, const char *program, cons
                 return r;
         if (!strv_contains(edit.sequence, program))
                 return no_such_slot(chain, program, edit.sequence, error);
+        edit.ordered = true;
         strv_remove(edit.sequence, program);
         r = find_anchor(chain, anchor, edit.sequence, &place, error);
         if (r >= 0)
@@ -267,6 +354,7 @@ int manager_chain_set_order(Manager *manager, Chain *chain, char *const *program
                                  "\"%s\" is missing: the order has to name every program of %s once; remove it "
                                  "first if it is to go",
                                  *program, chain->key);
+        edit.ordered = true;
         strv_free(TAKE_PTR(edit.sequence));
         r = strv_copy(programs, &edit.sequence);
         if (r < 0)
@@ -289,8 +377,8 @@ int manager_chain_set_detached(Manager *manager, Chain *chain, bool detached, co
                                  "a document keeps %s off its hook (one of: %s); change \"detached\" there",
                                  chain->key, strna(names));
         }
+        if (!detached && manager->all_detached)
+                return error_set(error, ERROR_NOT_SUPPORTED, "all chains were detached; reload to attach them again");
         edit.detached = detached;
-        if (!detached && !edit.programs && !edit.without && edit.present && !edit.present->sequence)
-                return manager_withdraw(manager, edit.name, options, ret_generation, error);
         return edit_finish(manager, &edit, chain, options, ret_generation, error);
 }

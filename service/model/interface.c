@@ -34,11 +34,15 @@ bool link_record_equal(const LinkRecord *a, const LinkRecord *b) {
         return true;
 }
 
+static bool matches(const char *pattern, const char *name) {
+        return streq(pattern, name) || fnmatch(pattern, name, 0) == 0;
+}
+
 bool link_record_matches(const LinkRecord *record, const char *pattern) {
-        if (fnmatch(pattern, record->name, 0) == 0)
+        if (matches(pattern, record->name))
                 return true;
         for (size_t i = 0; i < record->n_altnames; i++)
-                if (fnmatch(pattern, record->altnames[i], 0) == 0)
+                if (matches(pattern, record->altnames[i]))
                         return true;
         return false;
 }

@@ -37,5 +37,6 @@ static inline bool link_record_up(const LinkRecord *record) {
         return record->flags & IFF_UP;
 }
 
-/* Does the glob pattern (fnmatch(3); a plain name is one) match the name or an alternative name? */
+/* Does the glob pattern (fnmatch(3); a plain name is one) match the name or an alternative name? A name matches
+ * itself, whatever is in it. */
 bool link_record_matches(const LinkRecord *record, const char *pattern);

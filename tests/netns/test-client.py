@@ -709,7 +709,7 @@ def all_json_is_json():
                               ["document", "edge"], ["version"], ["plan", lab.file], ["diff", lab.file],
                               ["apply", lab.file], ["map", "dump", "deny", "denied_v4"], ["reload"],
                               ["map", "set", "deny", "denied_v4", KEY, VALUE], ["detach", "eth0/xdp"],
-                              ["attach", "eth0/xdp"], ["withdraw", "edit-eth0-xdp"], ["rollback"],
+                              ["withdraw", "edit-eth0-xdp"], ["rollback"], ["attach", "eth0/xdp"],
                               ["apply", lab.file, "--confirm=20s"]):
                 text = lab.client(f"--json={mode}", *arguments).stdout
                 json.loads(text)
