@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "rounds.h"
+
+unsigned settings_n_max(const Settings *settings) {
+        unsigned n = 1;
+
+        for (size_t i = 0; i < settings->n_counts; i++)
+                n = MAX2(n, settings->counts[i]);
+        return n;
+}
+
+Cell *cells_add(Cell **cells, size_t *n_cells) {
+        Cell *cell = ARRAY_APPEND(*cells, *n_cells);
+
+        if (!cell)
+                die("Out of memory.");
+        return cell;
+}
+
+static void shuffle(Cell *cells, size_t n) {
+        for (size_t i = n; i > 1; i--) {
+                size_t j = (size_t) random() % i;
+                Cell cell = cells[i - 1];
+
+                cells[i - 1] = cells[j];
+                cells[j] = cell;
+        }
+}
+
+void rounds_measure(const Settings *settings, Part part, Cell *cells, size_t n_cells,
+                    double (*measure)(void *item, unsigned repeat)) {
+        for (unsigned round = 0; round < settings->rounds; round++) {
+                shuffle(cells, n_cells);
+                for (size_t i = 0; i < n_cells; i++)
+                        printf("{\"sample\": [\"%s\", \"%s\", %u, %u, %.3f]}\n", part_to_string(part),
+                               cells[i].technique, cells[i].n, round, measure(cells[i].item, settings->repeat));
+                fflush(stdout);
+        }
+}
