@@ -3,16 +3,24 @@
 
 #include <inttypes.h>
 
+#include "bus/caller.h"
 #include "bus/errors.h"
 #include "util/log.h"
 
-#define ASKED_MAX             64U /* on their way at once that nobody has to answer by hand */
-#define ASKED_INTERACTIVE_MAX 32U /* on their way at once that may wait for a password */
-#define QUERIES_MAX           4096U
-#define CLIENT_QUERIES_MAX    1024U
-#define CLIENTS_MAX           384U /* each has a match; dbus-daemon lets a connection have 512 */
-#define WEIGHT_MAX            (64U * 1024 * 1024)
-#define MESSAGE_WEIGHT        1024U /* what a small message takes */
+/* On their way at once: those that nobody has to answer by hand, and those that may wait for a password, in all and
+ * of one user. dbus-daemon lets a connection wait for 128 replies. */
+#define ASKED_MAX            64U
+#define INTERACTIVE_MAX      32U
+#define USER_INTERACTIVE_MAX 8U
+
+/* Open in all and of one user, and the bytes that their messages hold. No user but root may have so much that it
+ * takes the room from others. */
+#define QUERIES_MAX      4096U
+#define USER_CALLERS_MAX 96U
+#define USER_QUERIES_MAX 1024U
+#define WEIGHT_MAX       (64U * 1024 * 1024)
+#define USER_WEIGHT_MAX  (16U * 1024 * 1024)
+#define MESSAGE_WEIGHT   1024U /* what a small message takes */
 
 #define POLKIT_NAME      "org.freedesktop.PolicyKit1"
 #define POLKIT_PATH      "/org/freedesktop/PolicyKit1/Authority"
@@ -21,25 +29,16 @@
 #define POLKIT_ALLOW_USER_INTERACTION 1U
 
 typedef enum QueryState {
-        QUERY_WAITING,   /* for its turn */
-        QUERY_ASKED,     /* polkit */
-        QUERY_ASKED_UID, /* the bus: polkit is not there */
-        QUERY_ALLOWED,   /* the message is in the connection's queue again */
-        QUERY_REFUSED,   /* the same */
+        QUERY_NONE,    /* counted nowhere */
+        QUERY_WAITING, /* for its turn */
+        QUERY_ASKED,
+        QUERY_ALLOWED, /* the message is in the connection's queue again */
+        QUERY_REFUSED, /* the same */
 } QueryState;
-
-/* A client of the bus that has questions open. */
-typedef struct Client {
-        Polkit *polkit;
-        char *name; /* its unique name */
-        unsigned n_queries;
-        sd_bus_slot *match; /* that tells when it goes away */
-        struct Client *next;
-} Client;
 
 typedef struct Query {
         Polkit *polkit;
-        Client *client;
+        Caller *caller;
         sd_bus_message *message;
         QueryState state;
         uint64_t id; /* names it to polkit, for cancelling */
@@ -56,11 +55,10 @@ struct Polkit {
         sd_event *event;
         sd_bus *bus; /* NULL: no system bus */
         Query *first, *last;
-        Client *clients;
-        size_t n_queries;
-        size_t n_clients;
-        size_t weight;
-        unsigned n_asked, n_asked_interactive;
+        Callers callers;
+        size_t n_queries; /* without an answer */
+        size_t weight;    /* of them */
+        unsigned n_asked, n_interactive;
         uint64_t last_id;
         sd_event_source *sweep; /* when idle: drops answers that no handler came for */
 };
@@ -71,55 +69,49 @@ static void strings_free(char **strings) {
         free(strings);
 }
 
-static bool query_is_asked(const Query *query) {
-        return query->state == QUERY_ASKED || query->state == QUERY_ASKED_UID;
+static bool state_is_open(QueryState state) {
+        return state == QUERY_WAITING || state == QUERY_ASKED;
 }
 
 static bool query_is_answered(const Query *query) {
         return query->state == QUERY_ALLOWED || query->state == QUERY_REFUSED;
 }
 
-static unsigned *asked_counter(Query *query) {
-        return query->interactive ? &query->polkit->n_asked_interactive : &query->polkit->n_asked;
+/* Adds the query to what is counted, or takes it away (sign -1). */
+static void query_account(Query *query, int sign) {
+        Polkit *polkit = query->polkit;
+
+        if (state_is_open(query->state)) {
+                polkit->n_queries += (size_t) sign;
+                polkit->weight += (size_t) sign * query->weight;
+                query->caller->n_open += (unsigned) sign;
+                query->caller->weight += (size_t) sign * query->weight;
+        }
+        if (query->state == QUERY_ASKED) {
+                if (query->interactive) {
+                        polkit->n_interactive += (unsigned) sign;
+                        query->caller->n_interactive += (unsigned) sign;
+                } else
+                        polkit->n_asked += (unsigned) sign;
+        }
 }
 
 static void query_set_state(Query *query, QueryState state) {
-        if (query_is_asked(query))
-                (*asked_counter(query))--;
+        query_account(query, -1);
         query->state = state;
-        if (query_is_asked(query))
-                (*asked_counter(query))++;
-}
-
-static void client_unref(Client *client) {
-        Polkit *polkit = client->polkit;
-
-        if (--client->n_queries > 0)
-                return;
-
-        for (Client **c = &polkit->clients; *c; c = &(*c)->next)
-                if (*c == client) {
-                        *c = client->next;
-                        polkit->n_clients--;
-                        break;
-                }
-        sd_bus_slot_unref(client->match);
-        free(client->name);
-        free(client);
+        query_account(query, 1);
 }
 
 static Query *query_free(Query *query) {
         Polkit *polkit = query->polkit;
 
-        query_set_state(query, QUERY_WAITING);
+        query_set_state(query, QUERY_NONE);
         sd_bus_slot_unref(query->slot);
 
         *(query->previous ? &query->previous->next : &polkit->first) = query->next;
         *(query->next ? &query->next->previous : &polkit->last) = query->previous;
-        polkit->n_queries--;
-        polkit->weight -= query->weight;
 
-        client_unref(query->client);
+        caller_unref(query->caller);
         sd_bus_message_unref(query->message);
         sd_bus_error_free(&query->error);
         strings_free(query->details);
@@ -146,77 +138,6 @@ static void query_cancel(Query *query) {
                                      "CancelCheckAuthorization", NULL, NULL, "s", id);
         if (r < 0)
                 log_debug("Can't cancel a question to polkit: %s", strerror(-r));
-}
-
-static int on_name_owner_changed(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
-        const char *name, *old_owner, *new_owner;
-        Client *client = userdata;
-        Polkit *polkit = client->polkit;
-
-        /* Clients can send us signals that look like the bus's; sd-bus compares senders with well-known names
-         * loosely. */
-        if (!streq_ptr(sd_bus_message_get_sender(message), "org.freedesktop.DBus"))
-                return 0;
-        if (sd_bus_message_read(message, "sss", &name, &old_owner, &new_owner) < 0 || !strempty(new_owner) ||
-            !streq(name, client->name))
-                return 0;
-
-        /* What is allowed already is in the queue, as any other call of a client that did not wait. The client goes
-         * with its last query. */
-        for (Query *q = polkit->first, *next; q; q = next) {
-                next = q->next;
-                if (q->client == client && !query_is_answered(q)) {
-                        query_cancel(q);
-                        query_free(q);
-                }
-        }
-        polkit_ask_waiting(polkit);
-        return 0;
-}
-
-static int on_match_added(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
-        if (sd_bus_message_is_method_error(message, NULL))
-                log_debug("Can't watch for a client to go away: %s", sd_bus_message_get_error(message)->message);
-        return 0;
-}
-
-static Client *client_find(Polkit *polkit, const char *name) {
-        for (Client *c = polkit->clients; c; c = c->next)
-                if (streq(c->name, name))
-                        return c;
-        return NULL;
-}
-
-static int client_new(Polkit *polkit, const char *name, Client **ret) {
-        _cleanup_free_ char *rule = NULL;
-        Client *client;
-        int r;
-
-        if (asprintf(&rule,
-                     "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"
-                     "interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='%s'",
-                     name) < 0)
-                return -ENOMEM;
-
-        client = calloc(1, sizeof(Client));
-        if (!client)
-                return -ENOMEM;
-        client->polkit = polkit;
-        client->name = strdup(name);
-        r = client->name ? sd_bus_add_match_async(polkit->bus, &client->match, rule, on_name_owner_changed,
-                                                  on_match_added, client)
-                         : -ENOMEM;
-        if (r < 0) {
-                free(client->name);
-                free(client);
-                return r;
-        }
-
-        client->next = polkit->clients;
-        polkit->clients = client;
-        polkit->n_clients++;
-        *ret = client;
-        return 0;
 }
 
 /* With the method's name as "operation" besides. */
@@ -247,55 +168,43 @@ static int details_copy(const PolkitDetail *details, const char *operation, char
         return 0;
 }
 
-/* Is there room for one more question of this client? */
-static bool polkit_has_room(const Polkit *polkit, const Client *client, size_t weight) {
-        if (polkit->n_queries >= QUERIES_MAX || polkit->weight + weight > WEIGHT_MAX)
+/* Is there room for so many queries of that weight more? */
+static bool polkit_has_room(const Polkit *polkit, const Caller *caller, unsigned n, size_t weight) {
+        Caller of_user = *caller;
+
+        if (polkit->n_queries + n > QUERIES_MAX || polkit->weight + weight > WEIGHT_MAX)
                 return false;
-        return client ? client->n_queries < CLIENT_QUERIES_MAX : polkit->n_clients < CLIENTS_MAX;
+        if (caller->known && !caller->is_nobody) {
+                if (caller->uid == 0)
+                        return true;
+                of_user = callers_sum(&polkit->callers, caller->uid);
+        }
+        return of_user.n_ref <= USER_CALLERS_MAX && of_user.n_open + n <= USER_QUERIES_MAX &&
+               of_user.weight + weight <= USER_WEIGHT_MAX;
 }
 
-static int query_new(Polkit *polkit, sd_bus_message *message, const char *action, const PolkitDetail *details,
-                     size_t weight, Query **ret, sd_bus_error *ret_error) {
-        const char *sender = sd_bus_message_get_sender(message);
-        Client *client;
-        Query *query;
-        int r;
+static int query_new(Polkit *polkit, sd_bus_message *message, Caller *caller, const char *action,
+                     const PolkitDetail *details, size_t weight, Query **ret) {
+        Query *query = calloc(1, sizeof(Query));
 
-        if (!sender)
-                return sd_bus_error_set(ret_error, SD_BUS_ERROR_ACCESS_DENIED, "The call has no sender.");
-
-        client = client_find(polkit, sender);
-        if (!polkit_has_room(polkit, client, weight))
-                return bus_error_failf(ret_error, ERROR_BUSY,
-                                       "Too many calls wait for their authorization. Try again in a moment.");
-        if (!client) {
-                r = client_new(polkit, sender, &client);
-                if (r < 0)
-                        return sd_bus_error_set_errno(ret_error, r);
-        }
-        client->n_queries++;
-
-        query = calloc(1, sizeof(Query));
-        if (!query) {
-                client_unref(client);
-                return sd_bus_error_set_errno(ret_error, -ENOMEM);
-        }
+        if (!query)
+                return -ENOMEM;
         *query = (Query){ .polkit = polkit,
-                          .client = client,
+                          .caller = caller,
                           .message = sd_bus_message_ref(message),
                           .id = ++polkit->last_id,
                           .interactive = sd_bus_message_get_allow_interactive_authorization(message) > 0,
                           .weight = weight,
                           .previous = polkit->last };
+        caller->n_ref++;
         *(polkit->last ? &polkit->last->next : &polkit->first) = query;
         polkit->last = query;
-        polkit->n_queries++;
-        polkit->weight += weight;
+        query_set_state(query, QUERY_WAITING);
 
         query->action = strdup(action);
         if (!query->action || details_copy(details, sd_bus_message_get_member(message), &query->details) < 0) {
                 query_free(query);
-                return sd_bus_error_set_errno(ret_error, -ENOMEM);
+                return -ENOMEM;
         }
         *ret = query;
         return 0;
@@ -330,41 +239,20 @@ static void query_refuse(Query *query, const char *name, const char *format, ...
         query_answer(query, QUERY_REFUSED);
 }
 
-/* Polkit is not there: whom does the bus say the caller is? */
-static int on_uid(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
-        Query *query = userdata;
-        Polkit *polkit = query->polkit;
-        uint32_t uid;
-
-        if (sd_bus_is_open(polkit->bus) <= 0) {
-                query_free(query);
-                return 0;
-        }
-        if (sd_bus_message_is_method_error(reply, NULL) || sd_bus_message_read(reply, "u", &uid) < 0)
-                query_refuse(query, SD_BUS_ERROR_ACCESS_DENIED,
-                             "polkit does not run, and the bus does not tell who calls.");
-        else if (uid == 0)
+/* Polkit is not there. */
+static void query_decide_by_uid(Query *query) {
+        if (query->caller->uid == 0)
                 query_answer(query, QUERY_ALLOWED);
         else
                 query_refuse(query, SD_BUS_ERROR_ACCESS_DENIED,
                              "polkit does not run, so only root may do this (%s). Install and start polkit, or call "
                              "as root.",
                              query->action);
-        polkit_ask_waiting(polkit);
-        return 0;
 }
 
-static void query_ask_uid(Query *query) {
-        int r;
-
-        query->slot = sd_bus_slot_unref(query->slot);
-        r = sd_bus_call_method_async(query->polkit->bus, &query->slot, "org.freedesktop.DBus",
-                                     "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetConnectionUnixUser", on_uid,
-                                     query, "s", query->client->name);
-        if (r < 0)
-                query_refuse(query, SD_BUS_ERROR_ACCESS_DENIED, "polkit does not run: %s", strerror(-r));
-        else
-                query_set_state(query, QUERY_ASKED_UID);
+static void query_refuse_busy(Query *query) {
+        query_refuse(query, BUS_ERROR_PREFIX "Busy",
+                     "Too many calls wait for their authorization. Try again in a moment.");
 }
 
 /* Is this the bus saying that there is no polkit, rather than polkit saying something? */
@@ -417,7 +305,8 @@ static int on_authorization(sd_bus_message *reply, void *userdata, sd_bus_error 
 
         error = sd_bus_message_get_error(reply);
         if (error && error_is_no_polkit(reply, error)) {
-                query_ask_uid(query);
+                query_decide_by_uid(query);
+                polkit_ask_waiting(polkit);
                 return 0;
         }
 
@@ -453,7 +342,7 @@ static int query_append(const Query *query, sd_bus_message *call) {
         char id[32];
         int r;
 
-        r = sd_bus_message_append(call, "(sa{sv})s", "system-bus-name", 1, "name", "s", query->client->name,
+        r = sd_bus_message_append(call, "(sa{sv})s", "system-bus-name", 1, "name", "s", query->caller->name,
                                   query->action);
         if (r < 0)
                 return r;
@@ -491,19 +380,60 @@ static int query_ask(Query *query) {
         return r;
 }
 
+static bool query_has_its_turn(const Query *query) {
+        const Polkit *polkit = query->polkit;
+
+        if (query->state != QUERY_WAITING || !query->caller->known)
+                return false;
+        if (!query->interactive)
+                return polkit->n_asked < ASKED_MAX;
+        return polkit->n_interactive < INTERACTIVE_MAX &&
+               callers_sum(&polkit->callers, query->caller->uid).n_interactive < USER_INTERACTIVE_MAX;
+}
+
 static void polkit_ask_waiting(Polkit *polkit) {
         for (Query *q = polkit->first, *next; q; q = next) {
                 int r;
 
                 next = q->next;
-                if (q->state != QUERY_WAITING)
-                        continue;
-                if (*asked_counter(q) >= (q->interactive ? ASKED_INTERACTIVE_MAX : ASKED_MAX))
+                if (!query_has_its_turn(q))
                         continue;
                 r = query_ask(q);
                 if (r < 0)
                         query_refuse(q, SD_BUS_ERROR_ACCESS_DENIED, "Can't ask polkit: %s", strerror(-r));
         }
+}
+
+/* Now that the user is known: are these calls within what one user may have open? The last ones have to go. */
+static void on_caller_known(void *userdata, Caller *caller) {
+        Polkit *polkit = userdata;
+
+        for (Query *q = polkit->last, *previous; q; q = previous) {
+                previous = q->previous;
+                if (q->caller != caller || q->state != QUERY_WAITING)
+                        continue;
+                if (sd_bus_is_open(polkit->bus) <= 0)
+                        query_free(q);
+                else if (caller->is_nobody)
+                        query_refuse(q, SD_BUS_ERROR_ACCESS_DENIED, "The bus does not tell who calls.");
+                else if (!polkit_has_room(polkit, caller, 0, 0))
+                        query_refuse_busy(q);
+        }
+        polkit_ask_waiting(polkit);
+}
+
+/* What is answered already is in the queue, as any other call of a client that did not wait. */
+static void on_caller_gone(void *userdata, Caller *caller) {
+        Polkit *polkit = userdata;
+
+        for (Query *q = polkit->first, *next; q; q = next) {
+                next = q->next;
+                if (q->caller == caller && !query_is_answered(q)) {
+                        query_cancel(q);
+                        query_free(q);
+                }
+        }
+        polkit_ask_waiting(polkit);
 }
 
 /* The answer, once: the query ends here. */
@@ -524,6 +454,8 @@ static int query_take(Query *query, const char *action, sd_bus_error *ret_error)
 
 int polkit_check(Polkit *polkit, sd_bus_message *message, const char *action, const PolkitDetail *details,
                  size_t weight, sd_bus_error *ret_error) {
+        Caller *caller = NULL;
+        const char *sender;
         Query *query;
         int r;
 
@@ -538,9 +470,20 @@ int polkit_check(Polkit *polkit, sd_bus_message *message, const char *action, co
                 if (q->message == message)
                         return query_is_answered(q) ? query_take(q, action, ret_error) : 0;
 
-        r = query_new(polkit, message, action, details, weight + MESSAGE_WEIGHT, &query, ret_error);
+        sender = sd_bus_message_get_sender(message);
+        if (!sender)
+                return sd_bus_error_set(ret_error, SD_BUS_ERROR_ACCESS_DENIED, "The call has no sender.");
+        r = callers_get(&polkit->callers, polkit->bus, sender, &caller);
+        if (r >= 0 && !polkit_has_room(polkit, caller, 1, weight + MESSAGE_WEIGHT))
+                r = -EBUSY;
+        if (r >= 0)
+                r = query_new(polkit, message, caller, action, details, weight + MESSAGE_WEIGHT, &query);
+        caller_unref(caller);
+        if (r == -EBUSY)
+                return bus_error_failf(ret_error, ERROR_BUSY,
+                                       "Too many calls wait for their authorization. Try again in a moment.");
         if (r < 0)
-                return r;
+                return sd_bus_error_set_errno(ret_error, r);
 
         polkit_ask_waiting(polkit);
         return 0;
@@ -579,6 +522,11 @@ int polkit_new(sd_event *event, Polkit **ret) {
         if (!polkit)
                 return -ENOMEM;
         polkit->event = sd_event_ref(event);
+        polkit->callers.handlers = (CallerHandlers){
+                .known = on_caller_known,
+                .gone = on_caller_gone,
+                .userdata = polkit,
+        };
 
         r = sd_event_add_defer(event, &polkit->sweep, on_sweep, polkit);
         if (r < 0)

@@ -15,10 +15,9 @@
  * Clients on the private socket are root, and are not asked. On the system bus polkit is always asked. When it is not
  * there (and can't be activated), root is allowed and everybody else is refused.
  *
- * Anyone may send, so everything is bounded: questions on their way (dbus-daemon lets a connection wait for 128
- * replies), questions waiting for their turn, those of one client, and the bytes that the waiting messages hold.
- * Beyond a bound the call gets Error.Busy. Those that may ask the user for a password have a bound of their own, so
- * that open dialogs don't hold up the rest.
+ * Anyone may send, so everything is bounded, in all and for each user: questions on their way, questions waiting for
+ * their turn, and the bytes that the waiting messages hold. Beyond a bound the call gets Error.Busy. Those that may
+ * ask the user for a password have a bound of their own, so that open dialogs don't hold up the rest.
  */
 
 #include <systemd/sd-bus.h>
