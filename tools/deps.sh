@@ -28,7 +28,7 @@ debian_packages() {
                 ;;
         valgrind) printf '%s\n' valgrind libc6-dbg ;;
         demo) printf '%s\n' iproute2 iputils-ping procps python3 ;;
-        bench) printf '%s\n' strace ;;
+        bench) printf '%s\n' strace gnuplot-nox ;;
         fuzz) printf '%s\n' "$(clang_runtime)" ;;
         lint) printf '%s\n' clang-format clang-tidy cppcheck shellcheck git ;;
         esac
@@ -37,8 +37,8 @@ debian_packages() {
 fedora_packages() {
         case "$1" in
         build)
-                printf '%s\n' gcc glibc-devel libasan libubsan meson ninja-build pkgconf-pkg-config clang llvm bpftool \
-                        libbpf-devel libcmocka-devel systemd-devel libnl3-devel json-c-devel openssl-devel
+                printf '%s\n' gcc glibc-devel libasan libubsan meson ninja-build pkgconf-pkg-config clang llvm \
+                        bpftool libbpf-devel libcmocka-devel systemd-devel libnl3-devel json-c-devel openssl-devel
                 ;;
         test)
                 printf '%s\n' dbus-daemon polkit iproute iputils procps-ng python3 python3-jsonschema systemd mandoc \
@@ -46,7 +46,7 @@ fedora_packages() {
                 ;;
         valgrind) printf '%s\n' valgrind ;;
         demo) printf '%s\n' iproute iputils procps-ng python3 ;;
-        bench) printf '%s\n' strace ;;
+        bench) printf '%s\n' strace gnuplot-minimal ;;
         fuzz) printf '%s\n' compiler-rt ;;
         lint) printf '%s\n' clang-tools-extra cppcheck ShellCheck git-core ;;
         esac
@@ -129,8 +129,9 @@ add_backports() {
         local release="$1" mirror keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
         mirror="$(own_mirror "$release")"
-        [[ -n $mirror ]] || die "No mirror of Debian $release is configured in /etc/apt, so there is nowhere to take" \
-                "libbpf $LIBBPF_MINIMUM from. Configure $release-backports, or install libbpf >= $LIBBPF_MINIMUM by hand."
+        [[ -n $mirror ]] || die "No mirror of Debian $release is configured in /etc/apt, so there is nowhere to" \
+                "take libbpf $LIBBPF_MINIMUM from. Configure $release-backports, or install libbpf >=" \
+                "$LIBBPF_MINIMUM by hand."
         say "Adding $release-backports from this machine's mirror in $BACKPORTS_FILE; only libbpf is taken from it."
         {
                 printf '# Written by bpfchain (tools/deps.sh) for libbpf >= %s.\n' "$LIBBPF_MINIMUM"
@@ -221,8 +222,8 @@ deps_fedora() {
 }
 
 need_root() {
-        ((EUID == 0)) || die "Missing: ${*:-libbpf >= $LIBBPF_MINIMUM}. Installing takes root: run this with sudo, or" \
-                "with --no-install after installing them by hand."
+        ((EUID == 0)) || die "Missing: ${*:-libbpf >= $LIBBPF_MINIMUM}. Installing takes root: run this with sudo," \
+                "or with --no-install after installing them by hand."
 }
 
 main() {
@@ -250,8 +251,8 @@ main() {
         case "$like" in
         *" debian "* | *" ubuntu "*) deps_debian "$@" ;;
         *" fedora "*) deps_fedora "$@" ;;
-        *) die "No rule for the distribution \"$DISTRIBUTION\". Install the dependencies named in README.md by hand and" \
-                "use --no-install." ;;
+        *) die "No rule for the distribution \"$DISTRIBUTION\". Install the dependencies named in README.md by hand" \
+                "and use --no-install." ;;
         esac
 }
 
