@@ -25,7 +25,9 @@
                 __type(value, __u64);                                                                                \
         } name SEC(".maps")
 
-/* Keeps the compiler from knowing what a called program answered: it does not know it of programs of others. */
+/* Keeps the compiler from knowing what is in a variable: what a called program answered, for it does not know it of
+ * programs of others; or that the context is the same as before, for the verifier wants to see its fields read from
+ * the context itself, not from an address that the compiler has worked out once for many reads. */
 #define UNKNOWN(variable) asm volatile("" : "+r"(variable))
 
 static __always_inline void count_ipv4(void *data, void *end, void *map, __u32 key) {
@@ -43,11 +45,13 @@ static __always_inline void count_ipv4(void *data, void *end, void *map, __u32 k
 }
 
 static __always_inline int xdp_body(struct xdp_md *ctx, void *map, __u32 key) {
+        UNKNOWN(ctx);
         count_ipv4((void *) (long) ctx->data, (void *) (long) ctx->data_end, map, key);
         return XDP_PASS;
 }
 
 static __always_inline int tc_body(struct __sk_buff *skb, void *map, __u32 key) {
+        UNKNOWN(skb);
         count_ipv4((void *) (long) skb->data, (void *) (long) skb->data_end, map, key);
         return TC_ACT_UNSPEC;
 }

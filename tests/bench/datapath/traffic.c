@@ -33,6 +33,7 @@
 
 #define N_MEMBERS   8
 #define GENERATIONS 2
+#define LEAST_USEC  500000 /* however many exchanges that is */
 #define SENDER      "bct-b0"
 #define RECEIVER    "bct-b1"
 
@@ -301,16 +302,16 @@ static void stop_sending(pthread_t thread) {
         usleep(200000); /* what is on its way */
 }
 
-static void report(const Traffic *traffic, uint64_t usec, uint32_t packets, const struct trace_state *state) {
+static void report(const Traffic *traffic, unsigned swaps, uint64_t usec, uint32_t packets,
+                   const struct trace_state *state) {
         uint64_t wire = wire_drops();
 
-        printf("{\"traffic\": {\"chain\": \"%s\", \"members\": %u, \"swaps\": %u, \"seconds\": %.3f, \"packets\": "
+        printf("{\"traffic\": {\"chain\": \"%s\", \"members\": %u, \"swaps\": %u, \"seconds\": %.6f, \"packets\": "
                "%u, \"sent\": %u, "
                "\"lost\": %" PRId64 ", \"wire\": %" PRIu64 ", \"mixed\": %llu, \"wrong\": %llu, \"reordered\": %llu, "
                "\"seen-generations\": %llu}}\n",
-               traffic->list ? "tcx-list" : hook_to_string(traffic->hook), N_MEMBERS, traffic->settings->swaps,
-               (double) usec / 1e6, packets, state->sent,
-               (int64_t) state->sent - (int64_t) state->seen - (int64_t) wire, wire,
+               traffic->list ? "tcx-list" : hook_to_string(traffic->hook), N_MEMBERS, swaps, (double) usec / 1e6,
+               packets, state->sent, (int64_t) state->sent - (int64_t) state->seen - (int64_t) wire, wire,
                (unsigned long long) state->mixed, (unsigned long long) state->wrong,
                (unsigned long long) state->reordered, (unsigned long long) state->generations);
         fflush(stdout);
@@ -320,6 +321,7 @@ static void measure(const Settings *settings, Hook hook, bool list) {
         Traffic traffic = { .settings = settings, .hook = hook, .list = list };
         struct trace_state state;
         uint64_t started, usec;
+        unsigned swaps = 0;
         uint32_t packets;
         pthread_t thread;
 
@@ -328,14 +330,15 @@ static void measure(const Settings *settings, Hook hook, bool list) {
         read_state(&traffic, &state);
         packets = state.sent;
         started = usec_now(CLOCK_MONOTONIC);
-        for (unsigned i = 1; i <= settings->swaps; i++)
-                exchange(&traffic, i % GENERATIONS);
-        usec = usec_now(CLOCK_MONOTONIC) - started;
+        do {
+                exchange(&traffic, ++swaps % GENERATIONS);
+                usec = usec_now(CLOCK_MONOTONIC) - started;
+        } while (swaps < settings->swaps || usec < LEAST_USEC);
         read_state(&traffic, &state);
         packets = state.sent - packets;
         stop_sending(thread);
         read_state(&traffic, &state);
-        report(&traffic, usec, packets, &state);
+        report(&traffic, swaps, usec, packets, &state);
         if (traffic.attachment)
                 kernel_chain_detach(traffic.kernel, traffic.attachment);
 }
