@@ -27,6 +27,7 @@ enum {
 typedef struct Options {
         JsonMode json;
         bool legend;
+        bool verbose;
         bool pager;
         bool runtime;
         bool dry_run;

@@ -92,6 +92,7 @@ static int verb_help(Client *client, int argc, char **argv) {
         output_text(out, STYLE_STRONG, "Options");
         fputs("\n"
               "      --json[=off|short|pretty]         Results as JSON\n"
+              "  -v, --verbose                         Of \"status\": ids, and why programs are not inlined\n"
               "      --no-legend                       No headings and no hints\n"
               "      --no-pager                        No pager for long output\n"
               "      --name=NAME                       Name of the document (default: that of the file)\n"
@@ -161,6 +162,7 @@ static int parse_options(int argc, char **argv, Options *options, bool *ret_help
                 { "version", no_argument, NULL, OPTION_VERSION },
                 { "json", optional_argument, NULL, OPTION_JSON },
                 { "no-legend", no_argument, NULL, OPTION_NO_LEGEND },
+                { "verbose", no_argument, NULL, 'v' },
                 { "no-pager", no_argument, NULL, OPTION_NO_PAGER },
                 { "name", required_argument, NULL, OPTION_NAME },
                 { "dry-run", no_argument, NULL, OPTION_DRY_RUN },
@@ -176,9 +178,10 @@ static int parse_options(int argc, char **argv, Options *options, bool *ret_help
         };
         int c, status = EXIT_DONE;
 
-        while (status == EXIT_DONE && (c = getopt_long(argc, argv, "h", table, NULL)) >= 0)
+        while (status == EXIT_DONE && (c = getopt_long(argc, argv, "hv", table, NULL)) >= 0)
                 switch (c) {
                 case 'h': *ret_help = true; break;
+                case 'v': options->verbose = true; break;
                 case OPTION_VERSION:
                         puts("bpfchain " BPFCHAIN_VERSION);
                         *ret_done = true;

@@ -215,6 +215,8 @@ static void show_slot(Client *client, Grid *grid, const char *prefix, json_objec
         grid_cell(grid, STYLE_DIM, "ended");
         grid_cell(grid, ended > 0 ? STYLE_STRONG : STYLE_DIM, count_to_string(buffer, ended, group));
         grid_cell(grid, STYLE_DIM, verdicts);
+        if (client->options.verbose && !strempty(json_text(slot, "form-reason")))
+                grid_cellf(grid, STYLE_DIM, "not inlined: %s", json_text(slot, "form-reason"));
 }
 
 static void show_chain(Client *client, Grid *grid, json_object *chain, bool last) {
@@ -240,6 +242,9 @@ static void show_chain(Client *client, Grid *grid, json_object *chain, bool last
                            out->terminal ? count_to_short_string(buffer, packets)
                                          : count_to_string(buffer, packets, false),
                            plural(packets));
+                if (client->options.verbose)
+                        grid_cellf(grid, STYLE_DIM, "link %" PRIu64 ", program %" PRIu64,
+                                   json_number(chain, "link-id"), json_number(chain, "program-id"));
         } else if (!strempty(documents)) {
                 grid_cell(grid, STYLE_NONE, "");
                 grid_cellf(grid, STYLE_DIM, "wanted by %s", documents);

@@ -301,6 +301,8 @@ static int append_slot_details(sd_bus_message *reply, const Chain *chain, const 
                 r = sd_bus_message_close_container(reply);
         if (r >= 0)
                 r = wire_append_entry_string(reply, "form", slot_form_to_string(slot->form));
+        if (r >= 0 && slot->reason)
+                r = wire_append_entry_string(reply, "form-reason", slot->reason);
         if (r >= 0)
                 r = wire_append_entry_u64(reply, "packets", counters->packets);
         if (r >= 0)

@@ -149,8 +149,8 @@ static int try_load(const FuseInput *input, FuseMember *members, const char *nam
                 return error_set(error, ERROR_FAILED, "The kernel refuses the types of this chain: %s.",
                                  strerror(-btf_fd));
         fd = load_program(input, &output, btf_fd, name, VERIFIER_LOG_STATS, log, VERIFIER_LOG_STATS_ROOM);
-        if (fd < 0) {
-                /* once more, for a log that tells where */
+        if (fd < 0 && !verifier_log_too_complex(log)) {
+                /* once more, for a log that tells where; after a million instructions that would take seconds */
                 free(log);
                 log = malloc(VERIFIER_LOG_ROOM);
                 if (!log)

@@ -105,8 +105,10 @@ static int describe(KernelFused *fused, const FuseLoad *load, const FuseMember *
                 .load_usec = load->load_usec,
         };
         memcpy(ret->tag, fused->tag, sizeof(ret->tag));
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < n; i++) {
                 ret->forms[i] = members[i].form;
+                ret->reasons[i] = members[i].reason;
+        }
         return 0;
 }
 

@@ -29,8 +29,10 @@ Chain *chain_new(const char *interface, Hook hook) {
 }
 
 void slots_free(Slot *slots, size_t n_slots) {
-        for (size_t i = 0; i < n_slots; i++)
+        for (size_t i = 0; i < n_slots; i++) {
                 free(slots[i].program);
+                free(slots[i].reason);
+        }
         free(slots);
 }
 

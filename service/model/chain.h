@@ -29,6 +29,7 @@ typedef struct Slot {
         uint32_t proceed_on;
         unsigned seat;
         SlotForm form;
+        char *reason; /* why it is not inlined, a phrase, or NULL */
 } Slot;
 
 typedef struct Seat {

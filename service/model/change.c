@@ -148,9 +148,9 @@ static int take_snapshot(Manager *manager, const char *name, Layer layer, Snapsh
         snapshot.name = strdup(name);
         if (!snapshot.name)
                 return -ENOMEM;
-        TABLE_FOREACH(Chain, chain, &manager->chains)
-        if (chain->attachment && strv_append(&snapshot.ran, chain->key) < 0)
-                return -ENOMEM;
+        TABLE_FOREACH (Chain, chain, &manager->chains)
+                if (chain->attachment && strv_append(&snapshot.ran, chain->key) < 0)
+                        return -ENOMEM;
         snapshot.desired = desired_ref(manager->desired);
         snapshot.generation = manager->generation;
         snapshot.layer = layer;
@@ -360,9 +360,9 @@ void manager_deadline(Manager *manager) {
 static bool digest_in_use(const char *digest, void *userdata) {
         Manager *manager = userdata;
 
-        TABLE_FOREACH(Program, program, &manager->programs)
-        if (streq_ptr(program->digest, digest))
-                return true;
+        TABLE_FOREACH (Program, program, &manager->programs)
+                if (streq_ptr(program->digest, digest))
+                        return true;
         for (size_t i = 0; i < manager->store.n; i++)
                 for (size_t j = 0;
                      manager->store.items[i].document && j < manager->store.items[i].document->n_programs; j++)
@@ -400,8 +400,8 @@ static int keep_good_ones(Manager *manager, Store *store) {
 
 /* Modes that were refused are tried again. */
 static void forget_refusals(Manager *manager) {
-        TABLE_FOREACH(Chain, chain, &manager->chains)
-        (void) free_and_strdup(&chain->mode_refusal, NULL);
+        TABLE_FOREACH (Chain, chain, &manager->chains)
+                (void) free_and_strdup(&chain->mode_refusal, NULL);
 }
 
 int manager_reload(Manager *manager, const ChangeOptions *options, uint64_t *ret_generation, Error *error) {

@@ -219,9 +219,9 @@ static int fragment_compare(const void *a, const void *b) {
 static bool chain_def_matches(const ChainDef *def, const LinkRecord *link, Hook hook) {
         if (def->hook != hook)
                 return false;
-        STRV_FOREACH(pattern, def->interfaces)
-        if (link_record_matches(link, *pattern))
-                return true;
+        STRV_FOREACH (pattern, def->interfaces)
+                if (link_record_matches(link, *pattern))
+                        return true;
         return false;
 }
 
@@ -303,7 +303,7 @@ static void apply_sequence(Wanted *wanted, char *const *sequence) {
         size_t n = 0, next = 0;
         bool named[CHAIN_SLOTS_MAX] = {};
 
-        STRV_FOREACH(program, sequence) {
+        STRV_FOREACH (program, sequence) {
                 int i = find_wanted(wanted, *program);
 
                 if (i < 0 || named[i] || n >= CHAIN_SLOTS_MAX)
@@ -426,7 +426,7 @@ int desired_visit_names(const Desired *desired, DesiredVisitor visit, void *user
                 for (size_t j = 0; j < desired->documents[i]->n_chains; j++) {
                         const ChainDef *def = &desired->documents[i]->chains[j];
 
-                        STRV_FOREACH(pattern, def->interfaces) {
+                        STRV_FOREACH (pattern, def->interfaces) {
                                 int r;
 
                                 if (!is_plain_name(*pattern))

@@ -374,7 +374,7 @@ static int read_interfaces(ChainDef *chain, const JsonReader *reader) {
         if (!chain->interfaces)
                 return json_reader_fail(reader, "interfaces", "at least one interface is needed");
 
-        STRV_FOREACH(s, chain->interfaces) {
+        STRV_FOREACH (s, chain->interfaces) {
                 _cleanup_free_ char *list = json_path_member(chain->where, "interfaces");
                 _cleanup_free_ char *element = list ? json_path_index(list, (size_t) (s - chain->interfaces)) : NULL;
                 bool glob = strpbrk(*s, "*?[\\");

@@ -100,8 +100,8 @@ static bool is_empty(char *const *names) {
 static json_object *names_json(char *const *names) {
         json_object *array = json_object_new_array();
 
-        STRV_FOREACH(name, names)
-        json_object_array_add(array, json_object_new_string(*name));
+        STRV_FOREACH (name, names)
+                json_object_array_add(array, json_object_new_string(*name));
         return array;
 }
 
@@ -152,8 +152,8 @@ static json_object *edit_json(const Edit *edit, const Chain *chain) {
         json_object_object_add(o, "interfaces", interfaces);
         json_object_object_add(o, "hook", json_object_new_string(hook_to_string(chain->hook)));
         json_object_object_add(o, "order", json_object_new_int(EDIT_ORDER));
-        STRV_FOREACH(program, edit->programs)
-        json_object_array_add(programs, slot_json(edit, *program, chain->hook));
+        STRV_FOREACH (program, edit->programs)
+                json_object_array_add(programs, slot_json(edit, *program, chain->hook));
         json_object_object_add(o, "programs", programs);
         if (edit->ordered)
                 json_object_object_add(o, "sequence", names_json(edit->sequence));
@@ -342,18 +342,19 @@ int manager_chain_set_order(Manager *manager, Chain *chain, char *const *program
         r = edit_begin(manager, chain, options, &edit, error);
         if (r < 0)
                 return r;
-        STRV_FOREACH(program, programs) {
+        STRV_FOREACH (program, programs) {
                 if (!strv_contains(edit.sequence, *program))
                         return no_such_slot(chain, *program, edit.sequence, error);
                 if (strv_find(programs, *program) != (int) (program - programs))
                         return error_set(error, ERROR_INVALID_ARGUMENT, "\"%s\" is named twice", *program);
         }
-        STRV_FOREACH(program, edit.sequence)
-        if (!strv_contains(programs, *program))
-                return error_set(error, ERROR_INVALID_ARGUMENT,
-                                 "\"%s\" is missing: the order has to name every program of %s once; remove it "
-                                 "first if it is to go",
-                                 *program, chain->key);
+        STRV_FOREACH (program, edit.sequence)
+                if (!strv_contains(programs, *program))
+                        return error_set(
+                                error, ERROR_INVALID_ARGUMENT,
+                                "\"%s\" is missing: the order has to name every program of %s once; remove it "
+                                "first if it is to go",
+                                *program, chain->key);
         edit.ordered = true;
         strv_free(TAKE_PTR(edit.sequence));
         r = strv_copy(programs, &edit.sequence);

@@ -97,6 +97,7 @@ typedef struct FusedInfo {
         uint32_t program_id;
         char tag[17];
         SlotForm forms[CHAIN_SLOTS_MAX];
+        const char *reasons[CHAIN_SLOTS_MAX]; /* static: why a slot is not inlined, a phrase; NULL where it is */
         uint32_t insns;
         uint32_t verified_insns;
         uint64_t build_usec; /* putting together */

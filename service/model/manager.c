@@ -55,15 +55,15 @@ int manager_new(const Paths *paths, const KernelOps *ops, void *ops_userdata, co
 Manager *manager_free(Manager *manager) {
         if (!manager)
                 return NULL;
-        TABLE_FOREACH(Chain, chain, &manager->chains) {
+        TABLE_FOREACH (Chain, chain, &manager->chains) {
                 manager->ops->attachment_free(chain->attachment);
                 chain_free(chain);
         }
-        TABLE_FOREACH(Program, program, &manager->programs) {
+        TABLE_FOREACH (Program, program, &manager->programs) {
                 manager->ops->program_unref(program->kernel);
                 program_free(program);
         }
-        TABLE_FOREACH(Interface, interface, &manager->interfaces) {
+        TABLE_FOREACH (Interface, interface, &manager->interfaces) {
                 link_record_done(&interface->link);
                 free(interface->name);
                 free(interface);
@@ -140,13 +140,13 @@ static int collect_problems(Manager *manager, Problem **problems, size_t *n) {
         for (size_t i = 0; r >= 0 && i < manager->n_document_problems; i++)
                 r = problem_add(problems, n, manager->document_problems[i].severity,
                                 manager->document_problems[i].where, manager->document_problems[i].sentence);
-        TABLE_FOREACH(Program, program, &manager->programs)
-        if (r >= 0 && program->state == PROGRAM_STATE_FAILED)
-                r = problem_add(problems, n, SEVERITY_ERROR, program->name, program->error);
-        TABLE_FOREACH(Chain, chain, &manager->chains)
-        if (r >= 0 && (chain->state == CHAIN_STATE_DEGRADED || chain->state == CHAIN_STATE_CONFLICT ||
-                       chain->state == CHAIN_STATE_FAILED))
-                r = problem_add(problems, n, SEVERITY_ERROR, chain->key, chain->reason);
+        TABLE_FOREACH (Program, program, &manager->programs)
+                if (r >= 0 && program->state == PROGRAM_STATE_FAILED)
+                        r = problem_add(problems, n, SEVERITY_ERROR, program->name, program->error);
+        TABLE_FOREACH (Chain, chain, &manager->chains)
+                if (r >= 0 && (chain->state == CHAIN_STATE_DEGRADED || chain->state == CHAIN_STATE_CONFLICT ||
+                               chain->state == CHAIN_STATE_FAILED))
+                        r = problem_add(problems, n, SEVERITY_ERROR, chain->key, chain->reason);
         return r;
 }
 
@@ -256,7 +256,13 @@ int manager_visit_documents(Manager *manager, DocumentVisitor visit, void *userd
                 const StoredDocument *item = &manager->store.items[i];
                 int r;
 
-                r = visit(item->name, item->path, item->state, item->state == DOCUMENT_STATE_OVERRIDDEN, userdata);
+                DocumentState state = item->state;
+
+                /* Good by itself, but left out because of another one. */
+                if (state == DOCUMENT_STATE_ACTIVE && manager->desired &&
+                    desired_get_document(manager->desired, item->name) != item->document)
+                        state = DOCUMENT_STATE_FAILED;
+                r = visit(item->name, item->path, state, state == DOCUMENT_STATE_OVERRIDDEN, userdata);
                 if (r < 0)
                         return r;
         }

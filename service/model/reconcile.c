@@ -7,9 +7,9 @@
 #include "util/log.h"
 
 static Interface *find_by_index(Manager *manager, int ifindex) {
-        TABLE_FOREACH(Interface, interface, &manager->interfaces)
-        if (interface->link.ifindex == ifindex)
-                return interface;
+        TABLE_FOREACH (Interface, interface, &manager->interfaces)
+                if (interface->link.ifindex == ifindex)
+                        return interface;
         return NULL;
 }
 
@@ -165,9 +165,9 @@ static Chain *chain_for_attachment(Manager *manager, int ifindex, Hook hook, con
         _cleanup_(chain_freep) Chain *chain = NULL;
         Chain *known;
 
-        TABLE_FOREACH(Chain, c, &manager->chains)
-        if (c->ifindex == ifindex && c->hook == hook)
-                return c;
+        TABLE_FOREACH (Chain, c, &manager->chains)
+                if (c->ifindex == ifindex && c->hook == hook)
+                        return c;
         known = manager_get_chain(manager, interface->name, hook);
         if (known)
                 return known->attachment ? NULL : known;
@@ -223,9 +223,9 @@ static void adopt_one(Manager *manager, int ifindex, Hook hook) {
 }
 
 static bool runs(Manager *manager, const char *program) {
-        TABLE_FOREACH(Chain, chain, &manager->chains)
-        if (chain->attachment && chain_find_slot(chain, program) >= 0)
-                return true;
+        TABLE_FOREACH (Chain, chain, &manager->chains)
+                if (chain->attachment && chain_find_slot(chain, program) >= 0)
+                        return true;
         return false;
 }
 

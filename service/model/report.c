@@ -31,8 +31,8 @@ static const char *change_word(const Target *target) {
 static json_object *names_json(char *const *names) {
         json_object *array = json_object_new_array();
 
-        STRV_FOREACH(name, names)
-        json_object_array_add(array, json_object_new_string(*name));
+        STRV_FOREACH (name, names)
+                json_object_array_add(array, json_object_new_string(*name));
         return array;
 }
 
@@ -54,6 +54,7 @@ static json_object *slots_json(const Target *target) {
 
                 add_string(slot, "program", target->wanted.slots[i].program);
                 add_string(slot, "form", slot_form_to_string(target->info.forms[i]));
+                add_string(slot, "reason", target->info.reasons[i]);
                 json_object_array_add(array, slot);
         }
         return array;
@@ -127,9 +128,9 @@ char *transaction_report(const Transaction *t, uint64_t generation, bool dry_run
                         continue;
                 json_object_array_add(chains, chain_json(target, target->interface_name, target->hook));
         }
-        TABLE_FOREACH(ProgramChange, change, &t->programs)
-        if (change->load || error_is_set(&change->error))
-                json_object_array_add(programs, program_json(change));
+        TABLE_FOREACH (ProgramChange, change, &t->programs)
+                if (change->load || error_is_set(&change->error))
+                        json_object_array_add(programs, program_json(change));
 
         add_number(root, "generation", generation);
         json_object_object_add(root, "dry-run", json_object_new_boolean(dry_run));

@@ -45,8 +45,8 @@ static json_object *chain_json(const Chain *chain) {
         add_string(o, "signature", chain->signature);
         add_number(o, "program-id", chain->info.program_id);
         add_number(o, "generation", chain->generation);
-        STRV_FOREACH(document, chain->documents)
-        json_object_array_add(documents, json_object_new_string(*document));
+        STRV_FOREACH (document, chain->documents)
+                json_object_array_add(documents, json_object_new_string(*document));
         json_object_object_add(o, "documents", documents);
         for (size_t i = 0; i < chain->n_slots; i++) {
                 const Slot *slot = &chain->slots[i];
@@ -56,6 +56,7 @@ static json_object *chain_json(const Chain *chain) {
                 add_number(s, "proceed-on", slot->proceed_on);
                 add_number(s, "seat", slot->seat);
                 add_string(s, "form", slot_form_to_string(slot->form));
+                add_string(s, "reason", slot->reason);
                 json_object_array_add(slots, s);
         }
         for (unsigned i = 0; i < CHAIN_SEATS_MAX; i++)
@@ -102,12 +103,12 @@ int state_save(Manager *manager) {
         add_number(root, "generation", manager->generation);
         json_object_object_add(root, "chains", chains);
         json_object_object_add(root, "programs", programs);
-        TABLE_FOREACH(Chain, chain, &manager->chains)
-        if (chain->attachment)
-                json_object_array_add(chains, chain_json(chain));
-        TABLE_FOREACH(Program, program, &manager->programs)
-        if (program->digest)
-                json_object_array_add(programs, program_json(program));
+        TABLE_FOREACH (Chain, chain, &manager->chains)
+                if (chain->attachment)
+                        json_object_array_add(chains, chain_json(chain));
+        TABLE_FOREACH (Program, program, &manager->programs)
+                if (program->digest)
+                        json_object_array_add(programs, program_json(program));
 
         text = json_object_to_json_string_ext(root, JSON_C_TO_STRING_PLAIN);
         r = text ? state_path(manager, &path) : -ENOMEM;
@@ -167,8 +168,10 @@ static int load_slots(Chain *chain, json_object *slots) {
                     (int) slot.form < 0)
                         return -EBADMSG;
                 slot.program = strdup(program);
-                if (!slot.program)
+                if (!slot.program || free_and_strdup(&slot.reason, get_string(s, "reason")) < 0) {
+                        free(slot.program);
                         return -ENOMEM;
+                }
                 chain->slots[chain->n_slots++] = slot;
         }
         return 0;
@@ -298,10 +301,10 @@ static int load_all(Manager *manager, json_object *root) {
 }
 
 static void forget_all(Manager *manager) {
-        TABLE_FOREACH(Chain, chain, &manager->chains)
-        chain_free(chain);
-        TABLE_FOREACH(Program, program, &manager->programs)
-        program_free(program);
+        TABLE_FOREACH (Chain, chain, &manager->chains)
+                chain_free(chain);
+        TABLE_FOREACH (Program, program, &manager->programs)
+                program_free(program);
         manager->chains.n = manager->programs.n = 0;
 }
 

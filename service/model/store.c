@@ -6,6 +6,7 @@
 #include "model/store.h"
 #include "util/file.h"
 #include "util/json.h"
+#include "util/log.h"
 
 /* A whole folder of documents has a bound as well. */
 #define STORE_DOCUMENTS_MAX 4096
@@ -138,7 +139,7 @@ static int load_document(const Paths *paths, const Store *previous, Layer layer,
         if (free_and_strdup(&item->name, name) < 0 || free_and_strdup(&item->path, path) < 0)
                 return -ENOMEM;
 
-        if (stat(path, &st) >= 0 && (S_ISCHR(st.st_mode) || st.st_size == 0)) {
+        if (stat(path, &st) >= 0 && (S_ISCHR(st.st_mode) || (S_ISREG(st.st_mode) && st.st_size == 0))) {
                 item->state = DOCUMENT_STATE_MASKED;
                 return 0;
         }
@@ -183,8 +184,13 @@ static int load_layer(const Paths *paths, const Store *previous, Layer layer, St
                 StoredDocument *item;
                 int r;
 
-                if (!suffix || e->d_name[0] == '.' || store->n >= STORE_DOCUMENTS_MAX)
+                if (!suffix || e->d_name[0] == '.')
                         continue;
+                if (store->n >= STORE_DOCUMENTS_MAX) {
+                        log_error("%s: there are more than %d documents; the rest is left out", folder,
+                                  STORE_DOCUMENTS_MAX);
+                        break;
+                }
                 name = strndup(e->d_name, (size_t) (suffix - e->d_name));
                 if (!name || asprintf(&path, "%s/%s", folder, e->d_name) < 0) {
                         path = NULL;

@@ -92,20 +92,20 @@ static bool asks_unreadable(const Transaction *t, const Chain *chain, Error *err
                         desired_first_unreadable(t->desired));
                 return true;
         }
-        STRV_FOREACH(document, chain->documents)
-        if (desired_is_unreadable(t->desired, *document)) {
-                error_set(error, ERROR_INVALID_DOCUMENT,
-                          "%s.json can't be read; the chain runs on as it was until the document is mended",
-                          *document);
-                return true;
-        }
+        STRV_FOREACH (document, chain->documents)
+                if (desired_is_unreadable(t->desired, *document)) {
+                        error_set(error, ERROR_INVALID_DOCUMENT,
+                                  "%s.json can't be read; the chain runs on as it was until the document is mended",
+                                  *document);
+                        return true;
+                }
         return false;
 }
 
 static bool interface_exists(Manager *manager, const char *name) {
-        TABLE_FOREACH(Interface, interface, &manager->interfaces)
-        if (link_record_matches(&interface->link, name))
-                return true;
+        TABLE_FOREACH (Interface, interface, &manager->interfaces)
+                if (link_record_matches(&interface->link, name))
+                        return true;
         return false;
 }
 
@@ -175,21 +175,21 @@ int transaction_collect(Transaction *t, Error *error) {
         Manager *manager = t->manager;
         int r;
 
-        TABLE_FOREACH(Interface, interface, &manager->interfaces)
-        for (Hook hook = 0; hook < _HOOK_MAX; hook++) {
-                r = collect_one(t, interface->name, hook, &interface->link, interface);
-                if (r < 0)
-                        return r;
-        }
-        TABLE_FOREACH(Chain, chain, &manager->chains)
-        if (!manager_get_interface(manager, chain->interface)) {
-                LinkRecord link = {};
+        TABLE_FOREACH (Interface, interface, &manager->interfaces)
+                for (Hook hook = 0; hook < _HOOK_MAX; hook++) {
+                        r = collect_one(t, interface->name, hook, &interface->link, interface);
+                        if (r < 0)
+                                return r;
+                }
+        TABLE_FOREACH (Chain, chain, &manager->chains)
+                if (!manager_get_interface(manager, chain->interface)) {
+                        LinkRecord link = {};
 
-                snprintf(link.name, sizeof(link.name), "%s", chain->interface);
-                r = collect_one(t, chain->interface, chain->hook, &link, NULL);
-                if (r < 0)
-                        return r;
-        }
+                        snprintf(link.name, sizeof(link.name), "%s", chain->interface);
+                        r = collect_one(t, chain->interface, chain->hook, &link, NULL);
+                        if (r < 0)
+                                return r;
+                }
         return desired_visit_names(t->desired, collect_absent, t);
 }
 
@@ -480,7 +480,11 @@ int target_build(Transaction *t, Target *target) {
                 r = build(t, target, chain->slots, chain->n_slots, chain->signature, true, &target->back, &ignored);
         if (r < 0)
                 return r;
-        for (size_t i = 0; i < target->n_slots; i++)
+        for (size_t i = 0; i < target->n_slots; i++) {
                 target->slots[i].form = target->info.forms[i];
+                r = free_and_strdup(&target->slots[i].reason, target->info.reasons[i]);
+                if (r < 0)
+                        return r;
+        }
         return 0;
 }

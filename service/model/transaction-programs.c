@@ -114,9 +114,9 @@ static void load(Transaction *t, ProgramChange *change) {
 }
 
 int transaction_load_programs(Transaction *t) {
-        TABLE_FOREACH(ProgramChange, change, &t->programs)
-        if (change->load && !error_is_set(&change->error))
-                load(t, change);
+        TABLE_FOREACH (ProgramChange, change, &t->programs)
+                if (change->load && !error_is_set(&change->error))
+                        load(t, change);
         return 0;
 }
 
@@ -133,7 +133,7 @@ static void fail_users(Transaction *t, const ProgramChange *change) {
 }
 
 void transaction_commit_programs(Transaction *t) {
-        TABLE_FOREACH(ProgramChange, change, &t->programs) {
+        TABLE_FOREACH (ProgramChange, change, &t->programs) {
                 ProgramInfo info = {};
                 int r;
 
@@ -268,9 +268,9 @@ static int apply_program(Transaction *t, const ProgramDef *def) {
 }
 
 static bool runs_somewhere(Manager *manager, const char *program) {
-        TABLE_FOREACH(Chain, chain, &manager->chains)
-        if (chain->attachment && chain_find_slot(chain, program) >= 0)
-                return true;
+        TABLE_FOREACH (Chain, chain, &manager->chains)
+                if (chain->attachment && chain_find_slot(chain, program) >= 0)
+                        return true;
         return false;
 }
 

@@ -32,8 +32,8 @@ Transaction *transaction_free(Transaction *t) {
                 target_free(t, t->targets[i]);
         }
         free(t->targets);
-        TABLE_FOREACH(ProgramChange, change, &t->programs)
-        program_change_free(t, change);
+        TABLE_FOREACH (ProgramChange, change, &t->programs)
+                program_change_free(t, change);
         table_done(&t->programs);
         desired_unref(t->desired);
         free(t->document);
