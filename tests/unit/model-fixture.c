@@ -81,7 +81,7 @@ static void program_changed(void *userdata, Program *program) {
 }
 
 static bool has_maps(const Shadow *shadow, const Program *program) {
-        STRV_FOREACH(map, shadow->maps) {
+        STRV_FOREACH (map, shadow->maps) {
                 const char *rest = startswith(*map, program->name);
 
                 if (rest && *rest == '/')
@@ -497,11 +497,11 @@ void fx_check(Fixture *fx) {
 
         if (!fx->manager)
                 return;
-        TABLE_FOREACH(Interface, interface, manager_interfaces(fx->manager))
-        assert_true(strv_contains(fx->shadow.interfaces, interface->name));
+        TABLE_FOREACH (Interface, interface, manager_interfaces(fx->manager))
+                assert_true(strv_contains(fx->shadow.interfaces, interface->name));
         assert_int_equal(strv_length(fx->shadow.interfaces), manager_interfaces(fx->manager)->n);
 
-        TABLE_FOREACH(Chain, chain, manager_chains(fx->manager)) {
+        TABLE_FOREACH (Chain, chain, manager_chains(fx->manager)) {
                 assert_true(strv_contains(fx->shadow.chains, chain->key));
                 check_chain(fx, chain);
                 n_attachments += chain->attachment != NULL;
@@ -509,7 +509,7 @@ void fx_check(Fixture *fx) {
         }
         assert_int_equal(strv_length(fx->shadow.chains), manager_chains(fx->manager)->n);
 
-        TABLE_FOREACH(Program, program, manager_programs(fx->manager)) {
+        TABLE_FOREACH (Program, program, manager_programs(fx->manager)) {
                 assert_true(strv_contains(fx->shadow.programs, program->name));
                 check_program(fx, program);
                 n_kernel += program->kernel != NULL;
@@ -550,8 +550,8 @@ static void add_chain(char **text, const Chain *chain) {
                 if (chain->seats[i].program)
                         text_add(text, " seat %zu %s base %" PRIu64, i, chain->seats[i].program,
                                  chain->seats[i].base[2]);
-        STRV_FOREACH(document, chain->documents)
-        text_add(text, " from %s", *document);
+        STRV_FOREACH (document, chain->documents)
+                text_add(text, " from %s", *document);
         text_add(text, "\n");
 }
 
@@ -592,8 +592,8 @@ static void add_files(Fixture *fx, char **text) {
         assert_int_equal(nftw(fx->root, add_file, 16, FTW_PHYS), 0);
         if (file_lines)
                 qsort(file_lines, strv_length(file_lines), sizeof(char *), line_compare);
-        STRV_FOREACH(line, file_lines)
-        text_add(text, "%s", *line);
+        STRV_FOREACH (line, file_lines)
+                text_add(text, "%s", *line);
         strv_free(file_lines);
         file_lines = NULL;
 }
@@ -607,10 +607,10 @@ char *fx_picture(Fixture *fx) {
 
         text_add(&text, "generation %" PRIu64 " %s pending %" PRIu64 "/%" PRIu64 "\n",
                  manager_generation(fx->manager), manager_state(fx->manager), pending.generation, pending.deadline);
-        TABLE_FOREACH(Chain, chain, manager_chains(fx->manager))
-        add_chain(&text, chain);
-        TABLE_FOREACH(Program, program, manager_programs(fx->manager))
-        add_program(&text, program);
+        TABLE_FOREACH (Chain, chain, manager_chains(fx->manager))
+                add_chain(&text, chain);
+        TABLE_FOREACH (Program, program, manager_programs(fx->manager))
+                add_program(&text, program);
         assert_int_equal(manager_visit_documents(fx->manager, add_document, &text), 0);
         problems = manager_problems(fx->manager, &n);
         for (size_t i = 0; i < n; i++)

@@ -145,7 +145,7 @@ static void test_table(void **state) {
         assert_null(table_get(&table, "k"));
         assert_null(table_get(&table, "k200"));
         assert_null(table_get(&table, ""));
-        TABLE_FOREACH(Item, item, &table) {
+        TABLE_FOREACH (Item, item, &table) {
                 assert_true(strcmp(last, item->key) < 0);
                 snprintf(last, sizeof(last), "%s", item->key);
                 n++;
