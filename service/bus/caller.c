@@ -118,12 +118,12 @@ int callers_get(Callers *callers, sd_bus *bus, const char *name, Caller **ret) {
         return 0;
 }
 
-Caller callers_sum(const Callers *callers, uid_t uid) {
-        Caller sum = {};
+CallerSum callers_sum(const Callers *callers, uid_t uid) {
+        CallerSum sum = {};
 
         for (const Caller *c = callers->first; c; c = c->next)
                 if (c->known && !c->is_nobody && c->uid == uid) {
-                        sum.n_ref++;
+                        sum.n_callers++;
                         sum.n_open += c->n_open;
                         sum.n_interactive += c->n_interactive;
                         sum.weight += c->weight;

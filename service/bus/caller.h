@@ -50,6 +50,13 @@ int callers_get(Callers *callers, sd_bus *bus, const char *name, Caller **ret);
 
 Caller *caller_unref(Caller *caller);
 
-/* What all known callers of a user have open together, in Caller's accounting members, and in n_ref how many they
- * are. */
-Caller callers_sum(const Callers *callers, uid_t uid);
+/* What callers have open together. */
+typedef struct CallerSum {
+        unsigned n_callers;
+        unsigned n_open;
+        unsigned n_interactive;
+        size_t weight;
+} CallerSum;
+
+/* Of all callers of a user, as far as they are known. */
+CallerSum callers_sum(const Callers *callers, uid_t uid);

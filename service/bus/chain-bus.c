@@ -30,7 +30,7 @@ static int chain_enumerate(sd_bus *bus, const char *prefix, void *userdata, char
         char **nodes = NULL;
         size_t n = 0;
 
-        TABLE_FOREACH(Chain, chain, manager_chains(context->manager)) {
+        TABLE_FOREACH (Chain, chain, manager_chains(context->manager)) {
                 if (object_list_add(&nodes, &n, OBJECT_CHAIN, chain->interface, hook_to_string(chain->hook)) < 0) {
                         object_list_free(nodes);
                         return -ENOMEM;

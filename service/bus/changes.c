@@ -42,8 +42,8 @@ static void change_free(Change *change) {
 }
 
 static void changes_clear(Changes *changes) {
-        TABLE_FOREACH(Change, change, &changes->objects)
-        change_free(change);
+        TABLE_FOREACH (Change, change, &changes->objects)
+                change_free(change);
         changes->objects.n = 0;
 
         for (size_t i = 0; i < changes->n_announcements; i++)
@@ -55,7 +55,7 @@ static void changes_clear(Changes *changes) {
 }
 
 static void memberships_clear(Changes *changes) {
-        TABLE_FOREACH(Membership, membership, &changes->memberships) {
+        TABLE_FOREACH (Membership, membership, &changes->memberships) {
                 free(membership->program);
                 free(membership);
         }
@@ -254,13 +254,13 @@ static Membership *membership_get(Changes *changes, const char *program) {
 static void memberships_update(BusContext *context, bool tell) {
         Changes *changes = &context->changes;
 
-        TABLE_FOREACH(Chain, chain, manager_chains(context->manager))
-        for (size_t i = 0; i < chain->n_slots; i++) {
-                Membership *membership = membership_get(changes, chain->slots[i].program);
+        TABLE_FOREACH (Chain, chain, manager_chains(context->manager))
+                for (size_t i = 0; i < chain->n_slots; i++) {
+                        Membership *membership = membership_get(changes, chain->slots[i].program);
 
-                if (membership)
-                        membership->fresh = digest_string(membership->fresh, chain->key);
-        }
+                        if (membership)
+                                membership->fresh = digest_string(membership->fresh, chain->key);
+                }
 
         for (size_t i = 0; i < changes->memberships.n;) {
                 Membership *membership = changes->memberships.items[i];
@@ -287,7 +287,7 @@ static void note_interfaces_of_chains(BusContext *context) {
 
         if (!names)
                 return;
-        TABLE_FOREACH(Change, change, &changes->objects) {
+        TABLE_FOREACH (Change, change, &changes->objects) {
                 _cleanup_free_ char *hook = NULL;
 
                 if (change->kind == OBJECT_CHAIN && change->existed != change->exists &&
@@ -377,7 +377,7 @@ static void changes_send(BusContext *context, Connection *connection) {
         Changes *changes = &context->changes;
         int r;
 
-        TABLE_FOREACH(Change, change, &changes->objects) {
+        TABLE_FOREACH (Change, change, &changes->objects) {
                 r = send_change(context, connection, change);
                 if (r < 0 && r != -ENOTCONN)
                         log_debug("Can't tell of a change of %s: %s", change->path, strerror(-r));
@@ -391,7 +391,7 @@ static void changes_compare(BusContext *context) {
         Changes *changes = &context->changes;
         sd_bus *bus = context->connections[0]->bus;
 
-        TABLE_FOREACH(Change, change, &changes->objects) {
+        TABLE_FOREACH (Change, change, &changes->objects) {
                 int r = 0;
 
                 if (!change->exists)

@@ -9,7 +9,7 @@ typedef struct CachedCounters {
 } CachedCounters;
 
 void counters_clear(Counters *counters) {
-        TABLE_FOREACH(CachedCounters, cached, &counters->chains) {
+        TABLE_FOREACH (CachedCounters, cached, &counters->chains) {
                 free(cached->key);
                 free(cached);
         }

@@ -26,7 +26,7 @@ static int interface_enumerate(sd_bus *bus, const char *prefix, void *userdata, 
         char **nodes = NULL;
         size_t n = 0;
 
-        TABLE_FOREACH(Interface, interface, manager_interfaces(context->manager)) {
+        TABLE_FOREACH (Interface, interface, manager_interfaces(context->manager)) {
                 if (object_list_add(&nodes, &n, OBJECT_INTERFACE, interface->name, NULL) < 0) {
                         object_list_free(nodes);
                         return -ENOMEM;

@@ -49,12 +49,12 @@ static int map_enumerate(sd_bus *bus, const char *prefix, void *userdata, char *
         char **nodes = NULL;
         size_t n = 0;
 
-        TABLE_FOREACH(Program, program, manager_programs(context->manager))
-        for (size_t i = 0; i < program->info.n_maps; i++)
-                if (object_list_add(&nodes, &n, OBJECT_MAP, program->name, program->info.maps[i].name) < 0) {
-                        object_list_free(nodes);
-                        return -ENOMEM;
-                }
+        TABLE_FOREACH (Program, program, manager_programs(context->manager))
+                for (size_t i = 0; i < program->info.n_maps; i++)
+                        if (object_list_add(&nodes, &n, OBJECT_MAP, program->name, program->info.maps[i].name) < 0) {
+                                object_list_free(nodes);
+                                return -ENOMEM;
+                        }
         *ret_nodes = nodes;
         return 0;
 }

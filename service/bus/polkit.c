@@ -170,17 +170,17 @@ static int details_copy(const PolkitDetail *details, const char *operation, char
 
 /* Is there room for so many queries of that weight more? */
 static bool polkit_has_room(const Polkit *polkit, const Caller *caller, unsigned n, size_t weight) {
-        Caller of_user = *caller;
+        CallerSum sum = { .n_callers = 1, .n_open = caller->n_open, .weight = caller->weight };
 
         if (polkit->n_queries + n > QUERIES_MAX || polkit->weight + weight > WEIGHT_MAX)
                 return false;
         if (caller->known && !caller->is_nobody) {
                 if (caller->uid == 0)
                         return true;
-                of_user = callers_sum(&polkit->callers, caller->uid);
+                sum = callers_sum(&polkit->callers, caller->uid);
         }
-        return of_user.n_ref <= USER_CALLERS_MAX && of_user.n_open + n <= USER_QUERIES_MAX &&
-               of_user.weight + weight <= USER_WEIGHT_MAX;
+        return sum.n_callers <= USER_CALLERS_MAX && sum.n_open + n <= USER_QUERIES_MAX &&
+               sum.weight + weight <= USER_WEIGHT_MAX;
 }
 
 static int query_new(Polkit *polkit, sd_bus_message *message, Caller *caller, const char *action,

@@ -26,7 +26,7 @@ static int program_enumerate(sd_bus *bus, const char *prefix, void *userdata, ch
         char **nodes = NULL;
         size_t n = 0;
 
-        TABLE_FOREACH(Program, program, manager_programs(context->manager)) {
+        TABLE_FOREACH (Program, program, manager_programs(context->manager)) {
                 if (object_list_add(&nodes, &n, OBJECT_PROGRAM, program->name, NULL) < 0) {
                         object_list_free(nodes);
                         return -ENOMEM;
@@ -75,7 +75,7 @@ static int property_chains(sd_bus *bus, const char *path, const char *interface,
         if (!program)
                 return -ENOENT;
         r = sd_bus_message_open_container(reply, 'a', "o");
-        TABLE_FOREACH(Chain, chain, manager_chains(context->manager)) {
+        TABLE_FOREACH (Chain, chain, manager_chains(context->manager)) {
                 _cleanup_free_ char *chain_path = NULL;
 
                 if (r < 0 || chain_find_slot(chain, program->name) < 0)
@@ -137,7 +137,7 @@ static int program_counters(BusContext *context, const Program *program, SlotCou
         SlotCounters sum = {};
         Hook hook = program->info.tc ? HOOK_TC_INGRESS : HOOK_XDP;
 
-        TABLE_FOREACH(Chain, chain, manager_chains(context->manager)) {
+        TABLE_FOREACH (Chain, chain, manager_chains(context->manager)) {
                 const SlotCounters *counters;
                 int slot = chain_find_slot(chain, program->name);
 

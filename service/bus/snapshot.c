@@ -190,7 +190,7 @@ void snapshots_forget(Snapshots *snapshots, const char *path) {
 }
 
 void snapshots_done(Snapshots *snapshots) {
-        TABLE_FOREACH(Snapshot, snapshot, &snapshots->objects)
-        snapshot_free(snapshot);
+        TABLE_FOREACH (Snapshot, snapshot, &snapshots->objects)
+                snapshot_free(snapshot);
         table_done(&snapshots->objects);
 }
