@@ -115,7 +115,7 @@ static int replace_slot(const Stock *stock, Chain *chain, int dispatcher, unsign
 
         snprintf(function, sizeof(function), "%s_slot_%02o", stock->prefix, i);
         object = stock_open(stock, "member", i % 2 ? "odd" : "even", &p);
-        must(bpf_map__reuse_fd(stock_find_map(object, "counter"), stock_map(stock, chain->n, i)), NULL, "counter");
+        must(bpf_map__reuse_fd(stock_find_map(object, "counter"), chain->counters[i]), NULL, "counter");
         must(bpf_program__set_type(p, BPF_PROG_TYPE_EXT), NULL, "%s", function);
         must(bpf_program__set_expected_attach_type(p, 0), NULL, "%s", function);
         must(bpf_program__set_attach_target(p, dispatcher, function), NULL, "%s", function);
@@ -132,7 +132,11 @@ static int make_freplace(const Stock *stock, Chain *chain) {
         int fd = make_compiled(stock, chain, "dispatcher");
 
         for (unsigned i = 0; i < chain->n; i++) {
-                int r = replace_slot(stock, chain, fd, i);
+                int r;
+
+                /* not the maps of the functions that are replaced, so that it shows which of both ran */
+                chain->counters[i] = stock->maps[chain->n + i];
+                r = replace_slot(stock, chain, fd, i);
 
                 if (r >= 0)
                         continue;
