@@ -179,7 +179,7 @@ static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *ret
         return connection->dead ? 1 : 0;
 }
 
-/* What a client sends right behind the authentication is read together with its end, and sd-bus (252 to 257) leaves
+/* What a client sends right behind the authentication is read together with its end, and sd-bus leaves
  * it in its buffer until more comes. GDBus sends Hello like that and would wait for ever; so have sd-bus look again
  * once it runs. */
 static int on_connected(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
