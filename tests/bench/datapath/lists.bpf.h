@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* LIST_8(M) is M(00) M(01) … M(07): numbers of two octal digits, as names (c##00) and, behind a 0, as values (000). */
+/* LIST_8(M) is M(00) M(01) … M(07): two octal digits each, as names (c##00) and, behind a 0, as values (000). */
 
 #define LIST_OF_8(M, t) M(t##0) M(t##1) M(t##2) M(t##3) M(t##4) M(t##5) M(t##6) M(t##7)
 
