@@ -65,6 +65,10 @@ def require_bus():
         bench.skip_all("polkitd is not installed")
 
 
+def _die_with_us():
+    bench._child_setup(None)
+
+
 class BusLab(bench.Lab):
     """rules: JavaScript for polkitd, in a file that is read at its start."""
 
@@ -103,7 +107,7 @@ class BusLab(bench.Lab):
             ours=os.path.join(bench.SOURCE, "dbus/org.bpfchain1.conf")))
         with open(self.path("bus.log"), "a", encoding="utf-8") as log:
             self.bus = subprocess.Popen(["dbus-daemon", f"--config-file={config}", "--nofork", "--nopidfile"],
-                                        stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+                                        stdout=log, stderr=log, stdin=subprocess.DEVNULL, preexec_fn=_die_with_us)
         bench.eventually(lambda: self._bus_answers())
 
     def stop_bus(self):
@@ -137,7 +141,7 @@ class BusLab(bench.Lab):
     def start_polkit(self):
         with open(self.path("polkit.log"), "a", encoding="utf-8") as log:
             self.polkit = subprocess.Popen([POLKITD[0], "--no-debug"], stdout=log, stderr=log,
-                                           stdin=subprocess.DEVNULL,
+                                           stdin=subprocess.DEVNULL, preexec_fn=_die_with_us,
                                            env={**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": self.address})
         self.wait_for_name("org.freedesktop.PolicyKit1")
 

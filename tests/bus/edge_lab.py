@@ -107,4 +107,8 @@ class EdgeLab(BusLab):
         super().__init__(wires=2, rules=RULES, **options)
         self.install("maps.bpf.o", "verdict.bpf.o")
         self.document("edge", EDGE)
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self._stack.close()
+            raise
