@@ -163,8 +163,8 @@ static void show_interface(Grid *grid, json_object *interface) {
 }
 
 /* "drop 8 213, aborted 1": what a slot answered to the packets whose way ended there. */
-static char *verdicts_text(json_object *slot, bool last, bool group) {
-        json_object *verdicts = json_member(slot, "verdicts"), *proceed = json_list(slot, "proceed-on");
+static char *endings_text(json_object *slot, bool group) {
+        json_object *endings = json_member(slot, "endings");
         _cleanup_fclose_ FILE *stream = NULL;
         _cleanup_free_ char *text = NULL;
         bool first = true;
@@ -173,15 +173,11 @@ static char *verdicts_text(json_object *slot, bool last, bool group) {
         stream = open_memstream(&text, &size);
         if (!stream)
                 return NULL;
-        if (json_object_is_type(verdicts, json_type_object)) {
-                json_object_object_foreach (verdicts, verdict, count) {
-                        bool proceeds = false;
+        if (json_object_is_type(endings, json_type_object)) {
+                json_object_object_foreach (endings, verdict, count) {
                         char buffer[COUNT_SIZE];
 
-                        for (size_t i = 0; !last && i < json_length(proceed); i++)
-                                proceeds |= streq_ptr(json_object_get_string(json_object_array_get_idx(proceed, i)),
-                                                      verdict);
-                        if (proceeds || json_object_get_uint64(count) == 0)
+                        if (json_object_get_uint64(count) == 0)
                                 continue;
                         fprintf(stream, "%s%s %s", first ? "(" : ", ", verdict,
                                 count_to_string(buffer, json_object_get_uint64(count), group));
@@ -197,10 +193,10 @@ static char *verdicts_text(json_object *slot, bool last, bool group) {
 
 static void show_slot(Client *client, Grid *grid, const char *prefix, json_object *chain, size_t i) {
         json_object *slots = json_list(chain, "slots"), *slot = json_object_array_get_idx(slots, i);
-        bool last = i + 1 == json_length(slots), group = output_group(&client->output);
+        bool group = output_group(&client->output);
         bool runs = !strempty(json_text(chain, "mode"));
         _cleanup_free_ char *proceed = json_join(json_list(slot, "proceed-on"), ", ");
-        _cleanup_free_ char *verdicts = verdicts_text(slot, last, group);
+        _cleanup_free_ char *endings = endings_text(slot, group);
         uint64_t ended = json_number(slot, "ended");
         char buffer[COUNT_SIZE];
 
@@ -214,7 +210,7 @@ static void show_slot(Client *client, Grid *grid, const char *prefix, json_objec
                 return;
         grid_cell(grid, STYLE_DIM, "ended");
         grid_cell(grid, ended > 0 ? STYLE_STRONG : STYLE_DIM, count_to_string(buffer, ended, group));
-        grid_cell(grid, STYLE_DIM, verdicts);
+        grid_cell(grid, STYLE_DIM, endings);
         if (client->options.verbose && !strempty(json_text(slot, "form-reason")))
                 grid_cellf(grid, STYLE_DIM, "not inlined: %s", json_text(slot, "form-reason"));
 }

@@ -288,6 +288,22 @@ static int append_proceed_on(sd_bus_message *reply, Hook hook, uint32_t proceed_
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
+static int append_verdicts_entry(sd_bus_message *reply, const char *key, Hook hook,
+                                 const uint64_t verdicts[VERDICT_BUCKETS]) {
+        int r;
+
+        r = sd_bus_message_open_container(reply, 'e', "sv");
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "s", key);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'v', "a{st}");
+        if (r >= 0)
+                r = wire_append_verdicts(reply, hook, verdicts);
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
 static int append_slot_details(sd_bus_message *reply, const Chain *chain, const Slot *slot,
                                const SlotCounters *counters) {
         int r;
@@ -308,17 +324,9 @@ static int append_slot_details(sd_bus_message *reply, const Chain *chain, const 
         if (r >= 0)
                 r = wire_append_entry_u64(reply, "ended", counters->ended);
         if (r >= 0)
-                r = sd_bus_message_open_container(reply, 'e', "sv");
+                r = append_verdicts_entry(reply, "endings", chain->hook, counters->endings);
         if (r >= 0)
-                r = sd_bus_message_append(reply, "s", "verdicts");
-        if (r >= 0)
-                r = sd_bus_message_open_container(reply, 'v', "a{st}");
-        if (r >= 0)
-                r = wire_append_verdicts(reply, chain->hook, counters->verdicts);
-        if (r >= 0)
-                r = sd_bus_message_close_container(reply);
-        if (r >= 0)
-                r = sd_bus_message_close_container(reply);
+                r = append_verdicts_entry(reply, "verdicts", chain->hook, counters->verdicts);
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 

@@ -22,7 +22,7 @@ void counters_done(Counters *counters) {
 }
 
 static void counters_read(Manager *manager, Chain *chain, CachedCounters *cached) {
-        uint64_t rows[CHAIN_SEATS_MAX][VERDICT_BUCKETS] = {};
+        uint64_t rows[CHAIN_SEATS_MAX][COUNTER_CELLS] = {};
         int r;
 
         if (!chain->attachment)

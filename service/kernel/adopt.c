@@ -67,7 +67,7 @@ static bool counters_fit(int fd) {
         uint32_t size = sizeof(info);
 
         return bpf_map_get_info_by_fd(fd, &info, &size) >= 0 && info.type == BPF_MAP_TYPE_PERCPU_ARRAY &&
-               info.max_entries == 1 && info.value_size == sizeof(uint64_t[CHAIN_SEATS_MAX][VERDICT_BUCKETS]);
+               info.max_entries == 1 && info.value_size == sizeof(uint64_t[CHAIN_SEATS_MAX][COUNTER_CELLS]);
 }
 
 /* The counters by their pin. Where it is lost, the program still has them (which takes CAP_SYS_ADMIN). */

@@ -322,8 +322,8 @@ void kernel_chain_detach(void *userdata, KernelAttachment *attachment) {
 }
 
 int kernel_chain_counters(void *userdata, KernelAttachment *attachment,
-                          uint64_t ret[CHAIN_SEATS_MAX][VERDICT_BUCKETS]) {
-        const size_t n = CHAIN_SEATS_MAX * VERDICT_BUCKETS;
+                          uint64_t ret[CHAIN_SEATS_MAX][COUNTER_CELLS]) {
+        const size_t n = CHAIN_SEATS_MAX * COUNTER_CELLS;
         int fd = attachment_counters_fd(attachment), cpus = libbpf_num_possible_cpus(), r;
         _cleanup_free_ uint64_t *values = NULL;
         uint64_t *sums = &ret[0][0];

@@ -80,13 +80,13 @@ static void emit_bucket(Code *code, Hook hook) {
         emit_set32(code, BPF_REG_1, other);
 }
 
-/* Adds one to the bucket w1 of a seat's row; w1 stays.
+/* Adds one to the bucket w1 of a seat's row. w1 stays, and r2 points at the bucket in the first row.
  *
  * A plain addition does: the counters are the CPU's own, XDP and TC programs run with bottom halves disabled, so
  * nothing else that counts in this chain comes between load and store (a nested run, by bpf_clone_redirect(),
  * happens within a member), and the instruction that a locked addition would be costs some 5 ns a hop. */
 static void emit_count(Code *code, unsigned seat) {
-        int row = (int) (seat * VERDICT_BUCKETS * sizeof(uint64_t));
+        int row = (int) (seat * COUNTER_CELLS * sizeof(uint64_t));
 
         emit_move32(code, BPF_REG_2, BPF_REG_1);
         emit(code, BPF_ALU64 | BPF_LSH | BPF_K, BPF_REG_2, 0, 0, 3);
@@ -96,13 +96,14 @@ static void emit_count(Code *code, unsigned seat) {
         emit(code, BPF_STX | BPF_MEM | BPF_DW, BPF_REG_2, BPF_REG_3, row, 0);
 }
 
-/* Counts in a seat's row that a packet's way ended there, and ends with the verdict in r0. */
+/* Counts in a seat's row that a packet's way ended with the bucket that r2 points at, and ends with the verdict in
+ * r0. */
 static void emit_end(Code *code, unsigned seat) {
-        int cell = (int) ((seat * VERDICT_BUCKETS + VERDICT_ENDED) * sizeof(uint64_t));
+        int cell = (int) ((seat * COUNTER_CELLS + COUNTER_ENDED) * sizeof(uint64_t));
 
-        emit(code, BPF_LDX | BPF_MEM | BPF_DW, BPF_REG_3, BPF_REG_7, cell, 0);
+        emit(code, BPF_LDX | BPF_MEM | BPF_DW, BPF_REG_3, BPF_REG_2, cell, 0);
         emit(code, BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_3, 0, 0, 1);
-        emit(code, BPF_STX | BPF_MEM | BPF_DW, BPF_REG_7, BPF_REG_3, cell, 0);
+        emit(code, BPF_STX | BPF_MEM | BPF_DW, BPF_REG_2, BPF_REG_3, cell, 0);
         emit_exit(code);
 }
 
@@ -118,10 +119,10 @@ static void emit_proceed(Code *code, Hook hook, uint32_t set, unsigned seat) {
                 for (; set != 0; set &= set - 1)
                         emit_skip_if(code, BPF_JEQ, BPF_REG_1, (uint32_t) __builtin_ctz(set), --n + END_INSNS);
         } else {
-                emit_set32(code, BPF_REG_2, set);
-                emit(code, BPF_ALU | BPF_RSH | BPF_X, BPF_REG_2, BPF_REG_1, 0, 0);
-                emit(code, BPF_ALU | BPF_AND | BPF_K, BPF_REG_2, 0, 0, 1);
-                emit_skip_if(code, BPF_JNE, BPF_REG_2, 0, END_INSNS);
+                emit_set32(code, BPF_REG_4, set);
+                emit(code, BPF_ALU | BPF_RSH | BPF_X, BPF_REG_4, BPF_REG_1, 0, 0);
+                emit(code, BPF_ALU | BPF_AND | BPF_K, BPF_REG_4, 0, 0, 1);
+                emit_skip_if(code, BPF_JNE, BPF_REG_4, 0, END_INSNS);
         }
         emit_end(code, seat);
 }

@@ -47,7 +47,7 @@ static int open_counters(const FuseRequest *request, Error *error) {
         }
 
         fd = bpf_map_create(BPF_MAP_TYPE_PERCPU_ARRAY, "bc_counters", sizeof(uint32_t),
-                            CHAIN_SEATS_MAX * VERDICT_BUCKETS * sizeof(uint64_t), 1, NULL);
+                            CHAIN_SEATS_MAX * COUNTER_CELLS * sizeof(uint64_t), 1, NULL);
         if (fd < 0)
                 return error_set(error, ERROR_FAILED, "The kernel gives no map for the counters of this chain: %s.",
                                  strerror(errno));

@@ -24,7 +24,7 @@ struct KernelFused {
         uint32_t program_id; /* the kernel's id of it */
         char name[BPF_OBJ_NAME_LEN];
         char tag[17];
-        int counters_fd; /* >= 0, owned: per-CPU array, 1 entry, u64[CHAIN_SEATS_MAX][VERDICT_BUCKETS]. The same map
+        int counters_fd; /* >= 0, owned: per-CPU array, 1 entry, u64[CHAIN_SEATS_MAX][COUNTER_CELLS]. The same map
                           * as the attachment's where the request named one, else a new one with its own descriptor.
                           * -EBADF only in an adopted attachment that lost them. */
         KernelProgram **programs; /* references: they keep the members' maps open (and prog_arrays filled) */

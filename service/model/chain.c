@@ -68,14 +68,16 @@ static uint64_t since(const uint64_t *row, const uint64_t *base, unsigned i) {
         return row[i] >= base[i] ? row[i] - base[i] : 0;
 }
 
-void chain_slot_counters(const Chain *chain, size_t slot, uint64_t rows[CHAIN_SEATS_MAX][VERDICT_BUCKETS],
+void chain_slot_counters(const Chain *chain, size_t slot, uint64_t rows[CHAIN_SEATS_MAX][COUNTER_CELLS],
                          SlotCounters *ret) {
         const uint64_t *row = rows[chain->slots[slot].seat], *base = chain->seats[chain->slots[slot].seat].base;
 
-        *ret = (SlotCounters){ .ended = since(row, base, VERDICT_ENDED) };
+        *ret = (SlotCounters){};
         for (unsigned i = 0; i < verdict_buckets(chain->hook); i++) {
                 ret->verdicts[i] = since(row, base, i);
+                ret->endings[i] = since(row, base, COUNTER_ENDED + i);
                 ret->packets += ret->verdicts[i];
+                ret->ended += ret->endings[i];
         }
 }
 

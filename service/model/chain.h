@@ -34,11 +34,12 @@ typedef struct Slot {
 
 typedef struct Seat {
         char *program; /* NULL: free */
-        uint64_t base[VERDICT_BUCKETS];
+        uint64_t base[COUNTER_CELLS];
 } Seat;
 
 typedef struct SlotCounters {
         uint64_t verdicts[VERDICT_BUCKETS];
+        uint64_t endings[VERDICT_BUCKETS]; /* those verdicts that ended the packet's way */
         uint64_t packets; /* seen by the slot */
         uint64_t ended;   /* packets whose way ended here */
 } SlotCounters;
@@ -81,7 +82,7 @@ void chain_free_seats(Chain *chain);
 int chain_find_slot(const Chain *chain, const char *program);
 
 /* Derives a slot's figures from the kernel's rows (KernelOps.chain_counters()). */
-void chain_slot_counters(const Chain *chain, size_t slot, uint64_t rows[CHAIN_SEATS_MAX][VERDICT_BUCKETS],
+void chain_slot_counters(const Chain *chain, size_t slot, uint64_t rows[CHAIN_SEATS_MAX][COUNTER_CELLS],
                          SlotCounters *ret);
 
 /* "native", "generic", "tcx", "clsact", or "" when nothing runs: how the chain sits on its hook. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <stdarg.h>
-
 #include "model/desired.h"
+#include "util/json.h"
 #include "util/strv.h"
 
 struct Desired {
@@ -97,21 +96,22 @@ static int define_programs(Desired *desired, const Document *document, Error *er
         return 0;
 }
 
-static int undefined_error(const ChainDef *chain, const char *program, Error *error, const char *format, ...)
-        _printf_(4, 5);
+/* The JSON path of a slot; the caller frees, NULL when out of memory. */
+static char *slot_path(const ChainDef *def, size_t slot) {
+        _cleanup_free_ char *programs = json_path_member(def->where, "programs");
 
-static int undefined_error(const ChainDef *chain, const char *program, Error *error, const char *format, ...) {
-        _cleanup_free_ char *rest = NULL, *where = NULL;
-        va_list ap;
+        return programs ? json_path_index(programs, slot) : NULL;
+}
+
+static int undefined_error(const ChainDef *chain, size_t slot, Error *error) {
+        _cleanup_free_ char *where = slot_path(chain, slot);
         int r;
 
-        va_start(ap, format);
-        r = vasprintf(&rest, format, ap);
-        va_end(ap);
-        if (r < 0 || asprintf(&where, "%s.%s", chain->where, rest) < 0)
+        if (!where)
                 return -ENOMEM;
         r = error_set_at(error, ERROR_INVALID_DOCUMENT, where,
-                         "no document defines a program \"%s\"; define it under \"programs\"", program);
+                         "no document defines a program \"%s\"; define it under \"programs\"",
+                         chain->slots[slot].program);
         document_locate_error(chain->document, error);
         return r;
 }
@@ -123,7 +123,7 @@ static int check_uses(const Desired *desired, const Document *document, Error *e
 
                 for (size_t j = 0; j < chain->n_slots; j++)
                         if (!desired_get_program(desired, chain->slots[j].program))
-                                return undefined_error(chain, chain->slots[j].program, error, "programs[%zu]", j);
+                                return undefined_error(chain, j, error);
         }
         return 0;
 }
@@ -270,11 +270,11 @@ static int add_slots(Wanted *wanted, const ChainDef *def, const Fragments *fragm
                         continue;
                 other = find_wanted(wanted, slot->program);
                 if (other >= 0) {
-                        _cleanup_free_ char *where = NULL;
+                        _cleanup_free_ char *where = slot_path(def, i);
                         const ChainDef *first = wanted->slots[other].from;
                         int r;
 
-                        if (asprintf(&where, "%s.programs[%zu]", def->where, i) < 0)
+                        if (!where)
                                 return -ENOMEM;
                         r = error_set_at(error, ERROR_INVALID_DOCUMENT, where,
                                          "\"%s\" is put on %s twice, by %s.json (%s) already; a program stands in a "
@@ -326,9 +326,9 @@ static int merge_fragment(Wanted *wanted, const ChainDef *def, const Fragments *
 
         if (def->mode_set) {
                 if (*mode_from && (*mode_from)->mode != def->mode) {
-                        _cleanup_free_ char *where = NULL;
+                        _cleanup_free_ char *where = json_path_member(def->where, "mode");
 
-                        if (asprintf(&where, "%s.mode", def->where) < 0)
+                        if (!where)
                                 return -ENOMEM;
                         r = error_set_at(error, ERROR_INVALID_DOCUMENT, where,
                                          "%s wants mode \"%s\" on %s, %s.json wants \"%s\"; a chain has one mode",

@@ -48,8 +48,8 @@ static const char *const xdp_verdicts[] = { "aborted", "drop", "pass", "tx", "re
 static const char *const tc_verdicts[] = { "next",   "ok",     "reclassify", "shot", "pipe", "stolen",
                                            "queued", "repeat", "redirect",   "trap", "other" };
 
-_Static_assert(ELEMENTSOF(xdp_verdicts) <= VERDICT_ENDED, "buckets hold all XDP verdicts");
-_Static_assert(ELEMENTSOF(tc_verdicts) <= VERDICT_ENDED, "buckets hold all TC verdicts");
+_Static_assert(ELEMENTSOF(xdp_verdicts) <= VERDICT_BUCKETS, "buckets hold all XDP verdicts");
+_Static_assert(ELEMENTSOF(tc_verdicts) <= VERDICT_BUCKETS, "buckets hold all TC verdicts");
 
 unsigned verdict_buckets(Hook hook) {
         return hook_is_tc(hook) ? ELEMENTSOF(tc_verdicts) : ELEMENTSOF(xdp_verdicts);

@@ -72,11 +72,13 @@ typedef enum SlotForm {
 
 DECLARE_STRING_TABLE(slot_form, SlotForm)
 
-#define VERDICT_BUCKETS 16
+#define VERDICT_BUCKETS 12
 
-/* In a row of counters, where the packets stand whose way ended at the slot, whatever the verdict. Which verdicts end
- * a way depends on the place in the chain, so this can't be told from the others once a chain was changed. */
-#define VERDICT_ENDED (VERDICT_BUCKETS - 1)
+/* A program's row of a chain's counters: by bucket, how often it gave a verdict, and behind that how often the packet's
+ * way ended with it. Which verdicts end a way depends on the place in the chain, so the second can't be told from the
+ * first once a chain was changed. */
+#define COUNTER_ENDED VERDICT_BUCKETS
+#define COUNTER_CELLS (2 * VERDICT_BUCKETS)
 
 /* Number of buckets in use on a hook; the last of them is "other". */
 unsigned verdict_buckets(Hook hook);

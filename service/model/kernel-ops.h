@@ -217,9 +217,9 @@ typedef struct KernelOps {
         /* Forgets the attachment without touching the kernel: packets go on through it. NULL is fine. */
         void (*attachment_free)(KernelAttachment *attachment);
 
-        /* Sums of all CPUs, one row of VERDICT_BUCKETS a seat. */
+        /* Sums of all CPUs, one row of COUNTER_CELLS a seat. */
         int (*chain_counters)(void *userdata, KernelAttachment *attachment,
-                              uint64_t ret[CHAIN_SEATS_MAX][VERDICT_BUCKETS]);
+                              uint64_t ret[CHAIN_SEATS_MAX][COUNTER_CELLS]);
 
         /* Driver and features of an interface; asked when somebody looks. */
         int (*interface_details)(void *userdata, int ifindex, const char *name, InterfaceDetails *ret);

@@ -275,7 +275,7 @@ const char *manager_get_document(Manager *manager, const char *name) {
         return item && item->document ? item->document->text : NULL;
 }
 
-int manager_chain_counters(Manager *manager, Chain *chain, uint64_t ret[CHAIN_SEATS_MAX][VERDICT_BUCKETS]) {
+int manager_chain_counters(Manager *manager, Chain *chain, uint64_t ret[CHAIN_SEATS_MAX][COUNTER_CELLS]) {
         if (!chain->attachment)
                 return -ENODATA;
         return manager->ops->chain_counters(manager->kernel, chain->attachment, ret);

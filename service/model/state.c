@@ -28,7 +28,7 @@ static json_object *seat_json(const Seat *seat, unsigned i) {
 
         add_number(o, "seat", i);
         add_string(o, "program", seat->program);
-        for (unsigned b = 0; b < VERDICT_BUCKETS; b++)
+        for (unsigned b = 0; b < COUNTER_CELLS; b++)
                 json_object_array_add(base, json_object_new_uint64(seat->base[b]));
         json_object_object_add(o, "base", base);
         return o;
@@ -89,7 +89,12 @@ static json_object *program_json(const Program *program) {
 }
 
 static int state_path(Manager *manager, char **ret) {
-        return asprintf(ret, "%s/state.json", manager->paths->run) < 0 ? -ENOMEM : 0;
+        char *path;
+
+        if (asprintf(&path, "%s/state.json", manager->paths->run) < 0)
+                return -ENOMEM;
+        *ret = path;
+        return 0;
 }
 
 int state_save(Manager *manager) {
@@ -180,7 +185,7 @@ static int load_slots(Chain *chain, json_object *slots) {
 static int load_seats(Chain *chain, json_object *seats) {
         for (size_t i = 0; i < json_object_array_length(seats); i++) {
                 json_object *s = json_object_array_get_idx(seats, i);
-                json_object *base = get_array(s, "base", VERDICT_BUCKETS);
+                json_object *base = get_array(s, "base", COUNTER_CELLS);
                 const char *program = get_string(s, "program");
                 uint64_t seat = get_number(s, "seat");
 

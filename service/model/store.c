@@ -166,6 +166,22 @@ static int load_document(const Paths *paths, const Store *previous, Layer layer,
         return 0;
 }
 
+static int refuse_name(Layer layer, char **name, char **path, const char *file, StoredDocument *item) {
+        char *sentence;
+
+        item->layer = layer;
+        item->state = DOCUMENT_STATE_FAILED;
+        item->name = TAKE_PTR(*name);
+        item->path = TAKE_PTR(*path);
+        if (asprintf(&sentence,
+                     "%s: the name of a document has letters, digits and '._@:-' only, and begins with a letter or "
+                     "digit; rename the file",
+                     file) < 0)
+                return -ENOMEM;
+        item->error = sentence;
+        return 0;
+}
+
 static int load_layer(const Paths *paths, const Store *previous, Layer layer, Store *store) {
         _cleanup_closedir_ DIR *dir = NULL;
         _cleanup_free_ char *folder = NULL;
@@ -202,19 +218,8 @@ static int load_layer(const Paths *paths, const Store *previous, Layer layer, St
                 *item = (StoredDocument){};
                 if (document_name_is_valid(name))
                         r = load_document(paths, previous, layer, name, path, item);
-                else {
-                        item->layer = layer;
-                        item->state = DOCUMENT_STATE_FAILED;
-                        item->name = TAKE_PTR(name);
-                        item->path = TAKE_PTR(path);
-                        r = asprintf(&item->error,
-                                     "%s: the name of a document has letters, digits and '._@:-' only, and begins "
-                                     "with "
-                                     "a letter or digit; rename the file",
-                                     e->d_name) < 0
-                                    ? -ENOMEM
-                                    : 0;
-                }
+                else
+                        r = refuse_name(layer, &name, &path, e->d_name, item);
                 if (r < 0)
                         return r;
         }

@@ -203,7 +203,7 @@ KernelAttachment *target_attachment(const Target *target) {
 
 typedef struct Rows {
         bool read;
-        uint64_t rows[CHAIN_SEATS_MAX][VERDICT_BUCKETS];
+        uint64_t rows[CHAIN_SEATS_MAX][COUNTER_CELLS];
 } Rows;
 
 /* What a new seat's row holds already is not its program's. */

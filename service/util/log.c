@@ -92,8 +92,10 @@ void log_internal(int level, const LogFields *fields, const char *format, ...) {
         va_start(ap, format);
         r = vasprintf(&message, format, ap);
         va_end(ap);
-        if (r < 0)
+        if (r < 0) {
+                message = NULL;
                 return;
+        }
 
         if (log_target == TARGET_JOURNAL)
                 log_to_journal(level, fields, message);

@@ -61,7 +61,7 @@ def without_counters(item):
     if not isinstance(item, dict):
         return item
     return {name: without_counters(value) for name, value in item.items()
-            if name not in ("packets", "ended", "verdicts")}
+            if name not in ("packets", "ended", "endings", "verdicts")}
 
 
 class ServiceLab(Lab):
@@ -196,6 +196,11 @@ class ServiceLab(Lab):
 
     def fd_count(self):
         return len(os.listdir(f"/proc/{self.daemon.pid}/fd"))
+
+    @property
+    def sanitized(self):
+        """AddressSanitizer keeps freed memory for a while by design, so that memory says little."""
+        return "asan" in self.proc("maps")
 
     def rss(self):
         """Resident memory, in KiB."""

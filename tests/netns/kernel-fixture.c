@@ -151,17 +151,17 @@ int test_run(const KernelFused *fused, const void *data, size_t size, unsigned r
         return verdict;
 }
 
-void test_counters(const KernelFused *fused, uint64_t ret[CHAIN_SEATS_MAX][VERDICT_BUCKETS]) {
+void test_counters(const KernelFused *fused, uint64_t ret[CHAIN_SEATS_MAX][COUNTER_CELLS]) {
         int n = libbpf_num_possible_cpus();
         uint32_t key = 0;
-        uint64_t(*values)[CHAIN_SEATS_MAX][VERDICT_BUCKETS] = calloc((size_t) n, sizeof(*values));
+        uint64_t(*values)[CHAIN_SEATS_MAX][COUNTER_CELLS] = calloc((size_t) n, sizeof(*values));
 
         assert_non_null(values);
         assert_int_equal(bpf_map_lookup_elem(fused->counters_fd, &key, values), 0);
         memset(ret, 0, sizeof(*values));
         for (int cpu = 0; cpu < n; cpu++)
                 for (size_t i = 0; i < CHAIN_SEATS_MAX; i++)
-                        for (size_t j = 0; j < VERDICT_BUCKETS; j++)
+                        for (size_t j = 0; j < COUNTER_CELLS; j++)
                                 ret[i][j] += values[cpu][i][j];
         free(values);
 }

@@ -51,7 +51,7 @@ KernelFused *must_build(Kernel *kernel, Hook hook, KernelProgram *const *program
 int test_run(const KernelFused *fused, const void *data, size_t size, unsigned repeat);
 
 /* Counters of a chain, all CPUs together. */
-void test_counters(const KernelFused *fused, uint64_t ret[CHAIN_SEATS_MAX][VERDICT_BUCKETS]);
+void test_counters(const KernelFused *fused, uint64_t ret[CHAIN_SEATS_MAX][COUNTER_CELLS]);
 
 /* Sum of all CPUs of entry 0 of the map "hits". */
 uint64_t test_hits(Kernel *kernel, KernelProgram *program);

@@ -86,7 +86,7 @@ static KernelFused *fused_new(Hook hook, const char *digits, const KernelAttachm
                 fused->counters_fd = fcntl(attachment_counters_fd(previous), F_DUPFD_CLOEXEC, 3);
         else
                 fused->counters_fd = bpf_map_create(BPF_MAP_TYPE_PERCPU_ARRAY, "bc_counters", sizeof(uint32_t),
-                                                    sizeof(uint64_t[CHAIN_SEATS_MAX][VERDICT_BUCKETS]), 1, NULL);
+                                                    sizeof(uint64_t[CHAIN_SEATS_MAX][COUNTER_CELLS]), 1, NULL);
         assert_true(fused->counters_fd >= 0);
         fused->program_fd =
                 load_counting(hook, fused->name, fused->counters_fd, hook == HOOK_XDP ? xdp_pass : tc_next, bucket);
@@ -194,7 +194,7 @@ static void send_frames(const char *interface, unsigned n) {
 }
 
 static uint64_t counted(KernelAttachment *attachment, unsigned bucket) {
-        uint64_t counters[CHAIN_SEATS_MAX][VERDICT_BUCKETS];
+        uint64_t counters[CHAIN_SEATS_MAX][COUNTER_CELLS];
 
         assert_int_equal(kernel_chain_counters(kernel, attachment, counters), 0);
         return counters[0][bucket];
@@ -653,7 +653,7 @@ static void test_replaced_by_stranger(void **state) {
 static void test_lost_counters(void **state) {
         _cleanup_free_ char *path = NULL;
         KernelAttachment *attachment = attach("bct-b", HOOK_XDP, ATTACH_MODE_BEST);
-        uint64_t counters[CHAIN_SEATS_MAX][VERDICT_BUCKETS];
+        uint64_t counters[CHAIN_SEATS_MAX][COUNTER_CELLS];
         AttachmentInfo info;
         int other;
 

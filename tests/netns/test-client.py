@@ -212,6 +212,7 @@ def status_counts_what_was_sent():
         assert chain["packets"] == 320 and chain["attachment"] == "xdp-link" and chain["link-id"] > 0
         assert [slot["ended"] for slot in chain["slots"]] == [20, 0, 300]
         assert chain["slots"][0]["verdicts"] == {"drop": 20, "pass": 300}
+        assert chain["slots"][0]["endings"] == {"drop": 20}
 
 
 @case

@@ -53,7 +53,7 @@ static int compare_fds(void **state) {
 static void test_two_members(void **state) {
         KernelProgram *programs[] = { load(state, "verdict", "xdp_verdict", NEUTRAL),
                                       load(state, "verdict", "xdp_verdict", 1) };
-        uint64_t counters[CHAIN_SEATS_MAX][VERDICT_BUCKETS];
+        uint64_t counters[CHAIN_SEATS_MAX][COUNTER_CELLS];
         FusedInfo info;
         KernelFused *fused = must_build(*state, HOOK_XDP, programs, 2, NULL, &info);
 
@@ -63,8 +63,8 @@ static void test_two_members(void **state) {
         test_counters(fused, counters);
         assert_int_equal(counters[0][2], 1000);
         assert_int_equal(counters[1][1], 1000);
-        assert_int_equal(counters[0][VERDICT_ENDED], 0);
-        assert_int_equal(counters[1][VERDICT_ENDED], 1000);
+        assert_int_equal(counters[0][COUNTER_ENDED + 2], 0);
+        assert_int_equal(counters[1][COUNTER_ENDED + 1], 1000);
 
         assert_int_equal(info.forms[0], SLOT_FORM_INLINED);
         assert_int_equal(info.forms[1], SLOT_FORM_INLINED);
@@ -92,7 +92,7 @@ static void check_proceed(void **state, Hook hook, KernelProgram *first, unsigne
         KernelProgram *programs[] = { first, last };
         uint32_t sets[] = { set, 0 };
         bool proceeds = set & (1U << bucket);
-        uint64_t counters[CHAIN_SEATS_MAX][VERDICT_BUCKETS];
+        uint64_t counters[CHAIN_SEATS_MAX][COUNTER_CELLS];
         unsigned last_bucket = verdict_buckets(hook) - 1;
         KernelFused *fused = must_build(*state, hook, programs, 2, sets, NULL);
         int expected = bucket == last_bucket ? 77 : verdict_bucket_to_value(hook, bucket);
@@ -102,10 +102,10 @@ static void check_proceed(void **state, Hook hook, KernelProgram *first, unsigne
                 fail_msg("%s: set %#x, verdict %d: the chain says %d", hook_to_string(hook), set, expected, verdict);
         test_counters(fused, counters);
         for (unsigned i = 0; i < VERDICT_BUCKETS; i++) {
-                bool ended = i == VERDICT_ENDED;
-
-                assert_int_equal(counters[0][i], i == bucket || (ended && !proceeds) ? 3 : 0);
-                assert_int_equal(counters[1][i], proceeds && (ended || i == last_bucket) ? 3 : 0);
+                assert_int_equal(counters[0][i], i == bucket ? 3 : 0);
+                assert_int_equal(counters[0][COUNTER_ENDED + i], i == bucket && !proceeds ? 3 : 0);
+                assert_int_equal(counters[1][i], i == last_bucket && proceeds ? 3 : 0);
+                assert_int_equal(counters[1][COUNTER_ENDED + i], i == last_bucket && proceeds ? 3 : 0);
         }
         kernel_fused_free(fused);
 }
@@ -163,7 +163,7 @@ static void make_order_packet(OrderPacket *packet) {
 
 static void check_order(void **state, Hook hook, size_t n) {
         KernelProgram *programs[CHAIN_SLOTS_MAX];
-        uint64_t counters[CHAIN_SEATS_MAX][VERDICT_BUCKETS];
+        uint64_t counters[CHAIN_SEATS_MAX][COUNTER_CELLS];
         OrderPacket packet, out;
         KernelFused *fused;
         FusedInfo info;
@@ -212,7 +212,7 @@ static void test_64_slots(void **state) {
         KernelProgram *program =
                 must_load(*state, &(TestProgram){ .name = "nobtf", .object = "nobtf", .function = "xdp_nobtf" });
         KernelProgram *programs[CHAIN_SLOTS_MAX + 1];
-        uint64_t counters[CHAIN_SEATS_MAX][VERDICT_BUCKETS];
+        uint64_t counters[CHAIN_SEATS_MAX][COUNTER_CELLS];
         _cleanup_error_ Error error = ERROR_INIT;
         KernelFused *fused;
 
@@ -240,7 +240,7 @@ static void test_seats(void **state) {
                              { program, "b", 1 << 2, 3 },
                              { program, "c", 1 << 2, CHAIN_SEATS_MAX } };
         FuseRequest request = { "bct-none", 1, HOOK_XDP, "00112233445566", slots, 2, NULL };
-        uint64_t counters[CHAIN_SEATS_MAX][VERDICT_BUCKETS];
+        uint64_t counters[CHAIN_SEATS_MAX][COUNTER_CELLS];
         _cleanup_error_ Error error = ERROR_INIT;
         KernelFused *fused = NULL;
         FusedInfo info;
@@ -308,7 +308,7 @@ static void test_kinds(void **state) {
                                                           .type = kinds[i].type }),
                         load(state, "verdict", plain, tc ? 2 : 1),
                 };
-                uint64_t counters[CHAIN_SEATS_MAX][VERDICT_BUCKETS];
+                uint64_t counters[CHAIN_SEATS_MAX][COUNTER_CELLS];
                 unsigned neutral = tc ? 0 : 2;
                 OrderPacket packet;
                 KernelFused *fused;
@@ -368,7 +368,7 @@ static void test_tail_call(void **state) {
                                       load(state, "verdict", "xdp_verdict", 3) };
         KernelProgram *targets[] = { load(state, "tailcall", "xdp_tailcall_target", NEUTRAL) };
         uint32_t sets[] = { 1 << 1 | 1 << 2, 0 }, key = 1;
-        uint64_t counters[CHAIN_SEATS_MAX][VERDICT_BUCKETS];
+        uint64_t counters[CHAIN_SEATS_MAX][COUNTER_CELLS];
         KernelFused *fused = must_build(*state, HOOK_XDP, programs, 2, sets, NULL), *target;
         ssize_t jumps = kernel_program_find_map(programs[0], "jumps");
 
@@ -509,7 +509,7 @@ static void test_filled_prog_array(void **state) {
                 char globals[32];
                 KernelProgram *programs[2];
                 uint32_t sets[] = { 1 << 1 | 1 << 2, 0 };
-                uint64_t counters[CHAIN_SEATS_MAX][VERDICT_BUCKETS];
+                uint64_t counters[CHAIN_SEATS_MAX][COUNTER_CELLS];
                 KernelFused *fused;
 
                 snprintf(globals, sizeof(globals), "{\"target\": %d}", i);

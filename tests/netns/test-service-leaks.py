@@ -45,8 +45,7 @@ def repeat(lab, action, rounds=ROUNDS):
         memory.append(lab.rss())
     assert seen[0] == seen[1] == seen[2], seen
     print(f"# {seen[0]}, {memory} KiB")
-    # AddressSanitizer keeps freed memory for a while by design.
-    if "asan" not in lab.proc("maps"):
+    if not lab.sanitized:
         assert memory[2] - memory[1] < GROWTH_KIB, f"memory grows on: {memory} KiB"
 
 

@@ -86,7 +86,7 @@ void fake_run_packets(FakeKernel *fake, int ifindex, Hook hook, unsigned bucket,
 
                 row[bucket] += n;
                 if (i + 1 == link->content.n_slots || !(slot->proceed_on & (UINT32_C(1) << bucket))) {
-                        row[VERDICT_ENDED] += n;
+                        row[COUNTER_ENDED + bucket] += n;
                         return;
                 }
         }
@@ -112,6 +112,7 @@ static void check_slots(const FuseRequest *request) {
 
 int fake_chain_build(void *userdata, const FuseRequest *request, KernelFused **ret, FusedInfo *ret_info,
                      Error *error) {
+        FAKE_QUIET;
         FakeKernel *fake = userdata;
         KernelFused *fused, **item;
         _cleanup_free_ char *names = NULL;
@@ -166,6 +167,7 @@ int fake_chain_build(void *userdata, const FuseRequest *request, KernelFused **r
 }
 
 void fake_fused_free(KernelFused *fused) {
+        FAKE_QUIET;
         if (!fused)
                 return;
         assert_true(fused->alive);
@@ -284,6 +286,7 @@ static int commit_one(FakeKernel *fake, ChainCommit *item) {
 }
 
 int fake_chain_commit(void *userdata, ChainCommit *items, size_t n_items) {
+        FAKE_QUIET;
         FakeKernel *fake = userdata;
         int result = 0;
 
@@ -299,6 +302,7 @@ int fake_chain_commit(void *userdata, ChainCommit *items, size_t n_items) {
 }
 
 void fake_chain_rollback(void *userdata, ChainCommit *item) {
+        FAKE_QUIET;
         FakeKernel *fake = userdata;
         KernelAttachment *attachment = item->attachment;
 
@@ -323,6 +327,7 @@ void fake_chain_rollback(void *userdata, ChainCommit *item) {
 }
 
 void fake_chain_release(void *userdata, ChainCommit *item) {
+        FAKE_QUIET;
         FakeKernel *fake = userdata;
 
         fake_note(fake, FAKE_CHAIN_RELEASE, "chain_release %d %s", item->ifindex, hook_to_string(item->hook));
@@ -336,6 +341,7 @@ void fake_chain_release(void *userdata, ChainCommit *item) {
 
 int fake_chain_adopt(void *userdata, int ifindex, Hook hook, KernelAttachment **ret, AttachmentInfo *ret_info,
                      char *ret_signature) {
+        FAKE_QUIET;
         FakeKernel *fake = userdata;
         KernelAttachment *attachment, **item;
         FakeLink *link = link_of(fake, ifindex, hook);
@@ -367,6 +373,7 @@ int fake_chain_adopt(void *userdata, int ifindex, Hook hook, KernelAttachment **
 }
 
 int fake_chain_list(void *userdata, int **ret_ifindexes, Hook **ret_hooks, size_t *ret_n) {
+        FAKE_QUIET;
         FakeKernel *fake = userdata;
         int *ifindexes, r;
         Hook *hooks;
@@ -391,6 +398,7 @@ int fake_chain_list(void *userdata, int **ret_ifindexes, Hook **ret_hooks, size_
 }
 
 int fake_chain_check(void *userdata, KernelAttachment *attachment) {
+        FAKE_QUIET;
         FakeKernel *fake = userdata;
         int r;
 
@@ -414,6 +422,7 @@ static void drop(KernelAttachment *attachment) {
 }
 
 void fake_chain_detach(void *userdata, KernelAttachment *attachment) {
+        FAKE_QUIET;
         FakeKernel *fake = userdata;
 
         fake_note(fake, FAKE_CHAIN_DETACH, "chain_detach %d %s", attachment->link->ifindex,
@@ -423,12 +432,14 @@ void fake_chain_detach(void *userdata, KernelAttachment *attachment) {
 }
 
 void fake_attachment_free(KernelAttachment *attachment) {
+        FAKE_QUIET;
         if (attachment)
                 drop(attachment);
 }
 
 int fake_chain_counters(void *userdata, KernelAttachment *attachment,
-                        uint64_t ret[CHAIN_SEATS_MAX][VERDICT_BUCKETS]) {
+                        uint64_t ret[CHAIN_SEATS_MAX][COUNTER_CELLS]) {
+        FAKE_QUIET;
         FakeKernel *fake = userdata;
         int r;
 

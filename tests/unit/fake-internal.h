@@ -77,7 +77,7 @@ typedef struct FakeLink {
         bool off_hook; /* somebody detached it */
         bool intruded; /* another program is in it */
         FakeContent content;
-        uint64_t rows[CHAIN_SEATS_MAX][VERDICT_BUCKETS];
+        uint64_t rows[CHAIN_SEATS_MAX][COUNTER_CELLS];
 } FakeLink;
 
 struct KernelAttachment {
@@ -125,6 +125,15 @@ struct FakeKernel {
         bool failed;
 };
 
+/* Within fake and observer no allocation is made to fail (test-memory.c): what they are is not under test. */
+extern int fake_quiet;
+
+static inline void fake_quiet_end(int *unused) {
+        fake_quiet--;
+}
+
+#define FAKE_QUIET int quiet_ __attribute__((cleanup(fake_quiet_end), unused)) = fake_quiet++
+
 void text_add(char **text, const char *format, ...) _printf_(2, 3);
 void fake_note(FakeKernel *fake, FakeOp op, const char *format, ...) _printf_(3, 4);
 int line_compare(const void *a, const void *b); /* of char ** */
@@ -144,4 +153,4 @@ int fake_chain_list(void *userdata, int **ret_ifindexes, Hook **ret_hooks, size_
 int fake_chain_check(void *userdata, KernelAttachment *attachment);
 void fake_chain_detach(void *userdata, KernelAttachment *attachment);
 void fake_attachment_free(KernelAttachment *attachment);
-int fake_chain_counters(void *userdata, KernelAttachment *attachment, uint64_t ret[CHAIN_SEATS_MAX][VERDICT_BUCKETS]);
+int fake_chain_counters(void *userdata, KernelAttachment *attachment, uint64_t ret[CHAIN_SEATS_MAX][COUNTER_CELLS]);

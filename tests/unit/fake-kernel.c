@@ -4,6 +4,8 @@
 #include "fake-internal.h"
 #include "util/file.h"
 
+int fake_quiet;
+
 /* Text that grows. */
 void text_add(char **text, const char *format, ...) {
         _cleanup_free_ char *more = NULL;
@@ -230,6 +232,7 @@ static const char *contents_of(json_object *maps, const char *map) {
 
 static int program_load(void *userdata, const ProgramRequest *request, KernelProgram **ret, ProgramInfo *ret_info,
                         Error *error) {
+        FAKE_QUIET;
         FakeKernel *fake = userdata;
         KernelProgram *program;
         int r;
@@ -276,6 +279,7 @@ static int program_load(void *userdata, const ProgramRequest *request, KernelPro
 }
 
 static int program_adopt(void *userdata, const char *name, KernelProgram **ret, ProgramInfo *ret_info) {
+        FAKE_QUIET;
         FakeKernel *fake = userdata;
         FakePins *pins = fake_pins_of(fake, name);
         KernelProgram *program;
@@ -299,6 +303,7 @@ static int program_adopt(void *userdata, const char *name, KernelProgram **ret, 
 }
 
 static int program_commit(void *userdata, KernelProgram *program, ProgramInfo *ret_info, Error *error) {
+        FAKE_QUIET;
         FakeKernel *fake = userdata;
         FakePins *pins = fake_pins_of(fake, program->name);
         int r;
@@ -336,6 +341,7 @@ static int program_commit(void *userdata, KernelProgram *program, ProgramInfo *r
 }
 
 static void program_rollback(void *userdata, KernelProgram *program) {
+        FAKE_QUIET;
         FakeKernel *fake = userdata;
         FakePins *pins = fake_pins_of(fake, program->name);
 
@@ -354,12 +360,14 @@ static void program_rollback(void *userdata, KernelProgram *program) {
 }
 
 static KernelProgram *program_ref(KernelProgram *program) {
+        FAKE_QUIET;
         assert_true(program->n_ref > 0);
         program->n_ref++;
         return program;
 }
 
 static void program_unref(KernelProgram *program) {
+        FAKE_QUIET;
         if (!program)
                 return;
         assert_true(program->n_ref > 0);
@@ -374,6 +382,7 @@ static void program_unref(KernelProgram *program) {
 }
 
 static void program_remove(void *userdata, const char *name) {
+        FAKE_QUIET;
         FakeKernel *fake = userdata;
         FakePins *pins = fake_pins_of(fake, name);
 
@@ -407,12 +416,14 @@ static int map_next_key(void *userdata, KernelProgram *program, const char *map,
 }
 
 static int interface_details(void *userdata, int ifindex, const char *name, InterfaceDetails *ret) {
+        FAKE_QUIET;
         *ret = (InterfaceDetails){ .driver = "fake" };
         return 0;
 }
 
 static int interface_foreign(void *userdata, int ifindex, KernelAttachment *const *own, size_t n_own,
                              ForeignInfo **ret, size_t *ret_n) {
+        FAKE_QUIET;
         for (size_t i = 0; i < n_own; i++)
                 assert_true(own[i]->alive);
         *ret = NULL;

@@ -26,6 +26,7 @@ int fsync(int fd) {
 /* Observer */
 
 static void told(Shadow *shadow, char ***names, const char *event, const char *name) {
+        FAKE_QUIET;
         size_t n = strlen(event);
 
         text_add(&shadow->events, "%s %s\n", event, name);
@@ -81,6 +82,7 @@ static void program_changed(void *userdata, Program *program) {
 }
 
 static bool has_maps(const Shadow *shadow, const Program *program) {
+        FAKE_QUIET;
         STRV_FOREACH (map, shadow->maps) {
                 const char *rest = startswith(*map, program->name);
 
@@ -91,6 +93,7 @@ static bool has_maps(const Shadow *shadow, const Program *program) {
 }
 
 static void each_map(Shadow *shadow, Program *program, const char *event) {
+        FAKE_QUIET;
         for (size_t i = 0; i < program->info.n_maps; i++) {
                 _cleanup_free_ char *name = NULL;
 
@@ -418,7 +421,7 @@ void fx_expect_reason(Fixture *fx, const char *interface, Hook hook, const char 
 }
 
 uint64_t fx_packets(Fixture *fx, const char *interface, Hook hook, const char *program) {
-        uint64_t rows[CHAIN_SEATS_MAX][VERDICT_BUCKETS];
+        uint64_t rows[CHAIN_SEATS_MAX][COUNTER_CELLS];
         Chain *chain = fx_chain(fx, interface, hook);
         SlotCounters counters;
         int slot = chain_find_slot(chain, program);

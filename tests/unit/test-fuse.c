@@ -59,7 +59,7 @@ static Member *make_member(enum bpf_prog_type type, const struct bpf_insn *insns
 /* Runs a program as the kernel would. Helpers: the look-up in the counters; anything else fails the test. */
 typedef struct Machine {
         const FuseOutput *output;
-        uint64_t counters[CHAIN_SEATS_MAX][VERDICT_BUCKETS];
+        uint64_t counters[CHAIN_SEATS_MAX][COUNTER_CELLS];
         bool no_counters;
         unsigned n_calls; /* of functions */
         unsigned depth;
@@ -241,7 +241,7 @@ static void test_one_slot(void **state) {
         assert_int_equal(run(&machine, &output), 2);
         assert_int_equal(machine.n_calls, 2);
         assert_int_equal(machine.counters[5][2], 1);
-        assert_int_equal(machine.counters[5][VERDICT_ENDED], 1);
+        assert_int_equal(machine.counters[5][COUNTER_ENDED + 2], 1);
         assert_int_equal(output.spans[0].end - output.spans[0].start, 2);
         assert_int_equal(output.spans[0].end, output.n_insns);
 
@@ -309,9 +309,9 @@ static void check_all_sets(Hook hook, SlotForm first, SlotForm second) {
                         must_build(&input, &output);
                         assert_int_equal(run(&machine, &output), members[proceeds ? last : bucket]->insns[0].imm);
                         assert_int_equal(machine.counters[7][bucket], 1);
-                        assert_int_equal(machine.counters[7][VERDICT_ENDED], !proceeds);
+                        assert_int_equal(machine.counters[7][COUNTER_ENDED + bucket], !proceeds);
                         assert_int_equal(machine.counters[CHAIN_SEATS_MAX - 1][last], proceeds);
-                        assert_int_equal(machine.counters[CHAIN_SEATS_MAX - 1][VERDICT_ENDED], proceeds);
+                        assert_int_equal(machine.counters[CHAIN_SEATS_MAX - 1][COUNTER_ENDED + last], proceeds);
                         fuse_output_done(&output);
                 }
         }
@@ -381,7 +381,7 @@ static void test_inlined(void **state) {
         assert_int_equal(machine.n_calls, 1 + 2 + 3);
         for (unsigned i = 0; i < 5; i++) {
                 assert_int_equal(machine.counters[i][2], 1);
-                assert_int_equal(machine.counters[i][VERDICT_ENDED], i == 4);
+                assert_int_equal(machine.counters[i][COUNTER_ENDED + 2], i == 4);
         }
         fuse_output_done(&output);
         member_free(rude);
@@ -454,7 +454,7 @@ static void test_64_slots(void **state) {
         assert_int_equal(machine.n_calls, 1 + 2 * CHAIN_SLOTS_MAX);
         for (unsigned i = 0; i < CHAIN_SEATS_MAX; i++) {
                 assert_int_equal(machine.counters[i][2], i % 2);
-                assert_int_equal(machine.counters[i][VERDICT_ENDED], i == CHAIN_SEATS_MAX - 1);
+                assert_int_equal(machine.counters[i][COUNTER_ENDED + 2], i == CHAIN_SEATS_MAX - 1);
         }
         for (unsigned i = 1; i < CHAIN_SLOTS_MAX; i++)
                 assert_int_equal(output.spans[i].start, output.spans[i - 1].subprograms_end);

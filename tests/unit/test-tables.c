@@ -96,7 +96,7 @@ static void test_verdicts(void **state) {
         for (Hook hook = 0; hook < _HOOK_MAX; hook++) {
                 unsigned n = verdict_buckets(hook);
 
-                assert_true(n <= VERDICT_ENDED);
+                assert_true(n <= VERDICT_BUCKETS);
                 for (unsigned i = 0; i + 1 < n; i++)
                         assert_int_equal(verdict_bucket_from_string(hook, verdict_bucket_to_string(hook, i)), i);
                 assert_string_equal(verdict_bucket_to_string(hook, n - 1), "other");
