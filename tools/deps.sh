@@ -24,7 +24,7 @@ debian_packages() {
                 ;;
         test)
                 printf '%s\n' dbus dbus-daemon polkitd iproute2 iputils-ping procps python3 python3-jsonschema \
-                        systemd mandoc libxml2-utils
+                        systemd mandoc libxml2-utils libglib2.0-bin
                 ;;
         valgrind) printf '%s\n' valgrind libc6-dbg ;;
         demo) printf '%s\n' iproute2 iputils-ping procps python3 ;;
@@ -41,8 +41,8 @@ fedora_packages() {
                         bpftool libbpf-devel libcmocka-devel systemd-devel libnl3-devel json-c-devel openssl-devel
                 ;;
         test)
-                printf '%s\n' dbus-daemon polkit iproute iputils procps-ng python3 python3-jsonschema systemd mandoc \
-                        libxml2
+                printf '%s\n' dbus-daemon polkit iproute iproute-tc iputils procps-ng python3 python3-jsonschema \
+                        systemd mandoc libxml2 glib2
                 ;;
         valgrind) printf '%s\n' valgrind ;;
         demo) printf '%s\n' iproute iputils procps-ng python3 ;;
