@@ -59,29 +59,20 @@ static const StoredDocument *find_item(const Store *store, Layer layer, const ch
         return NULL;
 }
 
-/* Writes what a change does to the files, and notes what stood there before. */
-static int write_files(Manager *manager, Snapshot *snapshot, const Store *to, Error *error) {
-        const StoredDocument *item = find_item(to, snapshot->layer, snapshot->name);
+static int write_document(Manager *manager, const Snapshot *snapshot, const Store *store, Error *error) {
+        const StoredDocument *item = find_item(store, snapshot->layer, snapshot->name);
         const Document *document = item ? item->document : NULL;
-        _cleanup_(file_image_done) FileImage image = {};
-        int r;
+        int r = 0;
 
-        r = store_take_image(manager->paths, snapshot->layer, snapshot->name, &image, error);
-        if (r >= 0 && document)
+        if (document)
                 r = objects_install(manager->paths, document, snapshot->layer, error);
         if (r >= 0)
                 r = store_write(manager->paths, snapshot->layer, snapshot->name, document ? document->text : NULL,
                                 error);
-        if (r < 0)
-                return r;
-        file_image_done(&snapshot->image);
-        snapshot->image = image;
-        snapshot->written = true;
-        image = (FileImage){};
-        return 0;
+        return r;
 }
 
-/* Takes it back, objects that came with the document included. */
+/* Takes back what write_files() did, objects that came with the document included. */
 static int restore_files(Manager *manager, Snapshot *snapshot, Error *error) {
         const StoredDocument *item = find_item(&snapshot->store, snapshot->layer, snapshot->name);
         int r = 0;
@@ -92,6 +83,25 @@ static int restore_files(Manager *manager, Snapshot *snapshot, Error *error) {
                 r = objects_restore(manager->paths, item->document, snapshot->layer, error);
         if (r >= 0)
                 r = store_put_image(manager->paths, snapshot->layer, snapshot->name, &snapshot->image, error);
+        return r;
+}
+
+/* Writes what a change does to the files, and notes what stood there before. On failure that stands there. */
+static int write_files(Manager *manager, Snapshot *snapshot, const Store *to, Error *error) {
+        _cleanup_error_ Error ignored = ERROR_INIT;
+        int r;
+
+        file_image_done(&snapshot->image);
+        r = store_take_image(manager->paths, snapshot->layer, snapshot->name, &snapshot->image, error);
+        if (r < 0)
+                return r;
+        snapshot->written = true;
+        r = write_document(manager, snapshot, to, error);
+        if (r >= 0)
+                return 0;
+        if (restore_files(manager, snapshot, &ignored) < 0)
+                log_error("The files can't be brought back: %s", strna(ignored.message));
+        snapshot->written = false;
         return r;
 }
 
@@ -315,12 +325,19 @@ static int go_back(Manager *manager, const char *reason, uint64_t *ret_generatio
                 return r;
         transaction_goes_back(c.transaction, manager->previous.ran);
         r = transaction_prepare(c.transaction, error);
-        if (r >= 0)
-                r = restore_files(manager, &manager->previous, error);
-        if (r >= 0)
-                r = transaction_commit(c.transaction, to, error);
         if (r < 0)
                 return r;
+        r = restore_files(manager, &manager->previous, error);
+        if (r >= 0)
+                r = transaction_commit(c.transaction, to, error);
+        if (r < 0) {
+                _cleanup_error_ Error ignored = ERROR_INIT;
+
+                if (manager->previous.written &&
+                    write_document(manager, &manager->previous, &manager->store, &ignored) < 0)
+                        log_error("The files can't be brought forward again: %s", strna(ignored.message));
+                return r;
+        }
 
         set_deadline(manager, 0, 0);
         snapshot_done(&manager->previous);

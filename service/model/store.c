@@ -309,6 +309,8 @@ int store_put_image(const Paths *paths, Layer layer, const char *name, const Fil
                 r = put_link(path, image->target);
         else
                 r = file_write_atomic(path, image->text, image->size, image->mode);
+        if (r == -ENOTDIR && !image->there)
+                return 0; /* as it was: not even its folder is one */
         return r < 0 ? error_set(error, ERROR_FAILED, "%s can't be put back: %s", path, strerror(-r)) : 0;
 }
 
