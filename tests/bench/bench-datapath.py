@@ -138,7 +138,7 @@ def parse_arguments():
     parser = argparse.ArgumentParser(prog="./dev bench datapath --", description=__doc__.split("\n\n", maxsplit=1)[0])
     parser.add_argument("--rounds", type=int, help="how often everything is measured (default: 15, quick: 3)")
     parser.add_argument("--counts", help="lengths of chains (default: 1,2,4,8,10,16,32,64, quick: 1,8,32)")
-    parser.add_argument("--packets", type=int, help="packets of one measurement (default: 100000, quick: 30000)")
+    parser.add_argument("--packets", type=int, help="packets of one call of BPF_PROG_TEST_RUN (default: 100000, quick: 50000)")
     parser.add_argument("--swaps", type=int, help="exchanges under traffic (default: 1000, quick: 50)")
     parser.add_argument("--quick", action="store_true", help="a rough idea within seconds")
     parser.add_argument("--only", metavar="PART,…", help="of " + ", ".join(PARTS))
@@ -146,7 +146,7 @@ def parse_arguments():
     parser.add_argument("--svg", metavar="FILE", help="where to write the plot, besides the build folder")
     options = parser.parse_args()
 
-    defaults = (3, "1,8,32", 30000, 50) if options.quick else (15, ",".join(map(str, COUNTS)), 100000, 1000)
+    defaults = (3, "1,8,32", 50000, 50) if options.quick else (15, ",".join(map(str, COUNTS)), 100000, 1000)
     for name, value in zip(("rounds", "counts", "packets", "swaps"), defaults):
         if getattr(options, name) is None:
             setattr(options, name, value)

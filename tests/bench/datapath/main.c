@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- *      bench-datapath BUILD-DIR PARTS COUNTS ROUNDS REPEAT SWAPS
+ *      bench-datapath BUILD-DIR PARTS COUNTS ROUNDS PACKETS SWAPS
  *
  * PARTS and COUNTS are lists with commas ("xdp,tc-hook", "1,2,8"). See bench.h for what it writes, and
  * tests/bench/bench-datapath.py, which runs it.
@@ -114,7 +114,7 @@ static void parse(char **argv, Settings *ret) {
                 ret->counts[ret->n_counts++] = parse_number(word, BENCH_N_MAX);
         }
         ret->rounds = parse_number(argv[4], 10000);
-        ret->repeat = parse_number(argv[5], 100000000);
+        ret->packets = parse_number(argv[5], 100000000);
         ret->swaps = parse_number(argv[6], 1000000);
 }
 

@@ -27,13 +27,30 @@ static void shuffle(Cell *cells, size_t n) {
         }
 }
 
-void rounds_measure(const Settings *settings, Part part, Cell *cells, size_t n_cells,
-                    double (*measure)(void *item, unsigned repeat)) {
+#define CALLS 5
+
+static int compare_doubles(const void *a, const void *b) {
+        double x = *(const double *) a, y = *(const double *) b;
+
+        return x < y ? -1 : x > y;
+}
+
+static double measure_cell(const Cell *cell, unsigned packets, double (*measure)(void *item, unsigned packets)) {
+        double values[CALLS];
+
+        for (size_t i = 0; i < CALLS; i++)
+                values[i] = measure(cell->item, packets);
+        qsort(values, CALLS, sizeof(values[0]), compare_doubles);
+        return values[CALLS / 2];
+}
+
+void rounds_measure(const Settings *settings, Part part, Cell *cells, size_t n_cells, unsigned packets,
+                    double (*measure)(void *item, unsigned packets)) {
         for (unsigned round = 0; round < settings->rounds; round++) {
                 shuffle(cells, n_cells);
                 for (size_t i = 0; i < n_cells; i++)
                         printf("{\"sample\": [\"%s\", \"%s\", %u, %u, %.3f]}\n", part_to_string(part),
-                               cells[i].technique, cells[i].n, round, measure(cells[i].item, settings->repeat));
+                               cells[i].technique, cells[i].n, round, measure_cell(&cells[i], packets, measure));
                 fflush(stdout);
         }
 }

@@ -17,7 +17,11 @@ unsigned settings_n_max(const Settings *settings);
 
 Cell *cells_add(Cell **cells, size_t *n_cells);
 
-/* Calls `measure` once a round for each cell, in an order that differs from round to round, and reports what it
- * returns, nanoseconds a packet. */
-void rounds_measure(const Settings *settings, Part part, Cell *cells, size_t n_cells,
-                    double (*measure)(void *item, unsigned repeat));
+/* What is taken off the others is measured that often in a round. */
+#define ROUNDS_FLOORS 4
+
+/* In each round, measures each cell, in an order that differs from round to round. A measurement is a few calls of
+ * `measure`, which sends so many packets and returns nanoseconds for each; the median of them is reported, so that
+ * one call that something else got in the way of does not count. */
+void rounds_measure(const Settings *settings, Part part, Cell *cells, size_t n_cells, unsigned packets,
+                    double (*measure)(void *item, unsigned packets));

@@ -10,18 +10,18 @@
 #include "run.h"
 #include "technique.h"
 
-static double measure_chain(void *item, unsigned repeat) {
+static double measure_chain(void *item, unsigned packets) {
         const Chain *chain = item;
         uint64_t before[BENCH_N_MAX], started, spent;
         LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = bench_packet, .data_size_in = sizeof(bench_packet),
-                    .repeat = (int) repeat);
+                    .repeat = (int) packets);
 
         chain_read(chain, before);
         started = cpu_nsec();
         must(bpf_prog_test_run_opts(chain->fd, &opts), NULL, "BPF_PROG_TEST_RUN");
         spent = cpu_nsec() - started;
-        chain_check(chain, before, repeat);
-        return (double) spent / repeat;
+        chain_check(chain, before, packets);
+        return (double) spent / packets;
 }
 
 void bench_run(const Settings *settings, Part part) {
@@ -43,10 +43,11 @@ void bench_run(const Settings *settings, Part part) {
                                 continue;
                         }
                         chain_report(chain, part);
-                        *cells_add(&cells, &n_cells) = (Cell){ technique->name, n, chain };
+                        for (unsigned k = 0; k < (n > 0 ? 1 : ROUNDS_FLOORS); k++)
+                                *cells_add(&cells, &n_cells) = (Cell){ technique->name, n, chain };
                 }
         }
-        rounds_measure(settings, part, cells, n_cells, measure_chain);
+        rounds_measure(settings, part, cells, n_cells, settings->packets, measure_chain);
 }
 
 void bench_build(const Settings *settings) {
