@@ -40,8 +40,8 @@ typedef struct Seat {
 typedef struct SlotCounters {
         uint64_t verdicts[VERDICT_BUCKETS];
         uint64_t endings[VERDICT_BUCKETS]; /* those verdicts that ended the packet's way */
-        uint64_t packets; /* seen by the slot */
-        uint64_t ended;   /* packets whose way ended here */
+        uint64_t packets;                  /* seen by the slot */
+        uint64_t ended;                    /* packets whose way ended here */
 } SlotCounters;
 
 typedef struct Chain {

@@ -74,9 +74,9 @@ DECLARE_STRING_TABLE(slot_form, SlotForm)
 
 #define VERDICT_BUCKETS 12
 
-/* A program's row of a chain's counters: by bucket, how often it gave a verdict, and behind that how often the packet's
- * way ended with it. Which verdicts end a way depends on the place in the chain, so the second can't be told from the
- * first once a chain was changed. */
+/* A program's row of a chain's counters: by bucket, how often it gave a verdict, and behind that how often the
+ * packet's way ended with it. Which verdicts end a way depends on the place in the chain, so the second can't be told
+ * from the first once a chain was changed. */
 #define COUNTER_ENDED VERDICT_BUCKETS
 #define COUNTER_CELLS (2 * VERDICT_BUCKETS)
 

@@ -173,8 +173,11 @@ int target_apply(Transaction *t, Target *target, uint64_t generation) {
 
         if (target->action == TARGET_BUILD)
                 r = apply_built(manager, target, generation);
-        else if (target->action != TARGET_KEEP && target->action != TARGET_FAIL)
+        else if (target->action != TARGET_KEEP && target->action != TARGET_FAIL) {
+                if (chain->attachment)
+                        chain->generation = generation;
                 manager_drop_attachment(manager, chain);
+        }
         q = note_mode(target);
         r = r < 0 ? r : q;
         if (target->keeps_mode && target->action == TARGET_BUILD)
