@@ -56,8 +56,8 @@ static void service_done(Service *service) {
 static void notify_status(Service *service) {
         size_t n_active = 0, n_problems = 0;
 
-        TABLE_FOREACH(Chain, chain, manager_chains(service->manager))
-        n_active += chain->attachment != NULL;
+        TABLE_FOREACH (Chain, chain, manager_chains(service->manager))
+                n_active += chain->attachment != NULL;
         (void) manager_problems(service->manager, &n_problems);
         (void) sd_notifyf(false, "STATUS=Generation %llu, %zu chains running, %zu programs, %zu problems",
                           (unsigned long long) manager_generation(service->manager), n_active,

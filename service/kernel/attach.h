@@ -53,7 +53,6 @@ int kernel_chain_adopt(void *userdata, int ifindex, Hook hook, KernelAttachment 
 int kernel_chain_list(void *userdata, int **ret_ifindexes, Hook **ret_hooks, size_t *ret_n);
 int kernel_chain_check(void *userdata, KernelAttachment *attachment);
 void kernel_chain_detach(void *userdata, KernelAttachment *attachment);
-int kernel_chain_counters(void *userdata, KernelAttachment *attachment,
-                          uint64_t ret[CHAIN_SEATS_MAX][COUNTER_CELLS]);
+int kernel_chain_counters(void *userdata, KernelAttachment *attachment, uint64_t ret[CHAIN_SEATS_MAX][COUNTER_CELLS]);
 void kernel_attachment_free(KernelAttachment *attachment);
 DEFINE_CLEANUP(KernelAttachment *, kernel_attachment_free)

@@ -4,8 +4,8 @@
 size_t strv_length(char *const *l) {
         size_t n = 0;
 
-        STRV_FOREACH(s, l)
-        n++;
+        STRV_FOREACH (s, l)
+                n++;
         return n;
 }
 
@@ -71,9 +71,9 @@ void strv_remove(char **l, const char *s) {
 int strv_copy(char *const *l, char ***ret) {
         _cleanup_strv_ char **copy = NULL;
 
-        STRV_FOREACH(s, l)
-        if (strv_append(&copy, *s) < 0)
-                return -ENOMEM;
+        STRV_FOREACH (s, l)
+                if (strv_append(&copy, *s) < 0)
+                        return -ENOMEM;
         *ret = TAKE_PTR(copy);
         return 0;
 }
@@ -82,13 +82,13 @@ char *strv_join(char *const *l, const char *separator) {
         size_t size = 1;
         char *text, *end;
 
-        STRV_FOREACH(s, l)
-        size += strlen(*s) + strlen(separator);
+        STRV_FOREACH (s, l)
+                size += strlen(*s) + strlen(separator);
         text = end = malloc(size);
         if (!text)
                 return NULL;
         *end = 0;
-        STRV_FOREACH(s, l) {
+        STRV_FOREACH (s, l) {
                 if (s != l)
                         end = stpcpy(end, separator);
                 end = stpcpy(end, *s);
@@ -97,7 +97,7 @@ char *strv_join(char *const *l, const char *separator) {
 }
 
 void strv_free(char **l) {
-        STRV_FOREACH(s, l)
-        free(*s);
+        STRV_FOREACH (s, l)
+                free(*s);
         free(l);
 }

@@ -437,8 +437,7 @@ void fake_attachment_free(KernelAttachment *attachment) {
                 drop(attachment);
 }
 
-int fake_chain_counters(void *userdata, KernelAttachment *attachment,
-                        uint64_t ret[CHAIN_SEATS_MAX][COUNTER_CELLS]) {
+int fake_chain_counters(void *userdata, KernelAttachment *attachment, uint64_t ret[CHAIN_SEATS_MAX][COUNTER_CELLS]) {
         FAKE_QUIET;
         FakeKernel *fake = userdata;
         int r;
