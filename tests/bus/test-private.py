@@ -104,6 +104,9 @@ def wait_for_output(process, word, what):
 
 @case
 def monitors_see_the_signals():
+    for tool in ("stdbuf", "busctl", "gdbus"):
+        if not shutil.which(tool):
+            raise Skip(f"{tool} is not installed")
     with EdgeLab() as lab:
         lab.start()
         client = lab.new_client()
