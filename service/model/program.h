@@ -35,7 +35,7 @@ typedef struct Program {
         char *digest;          /* SHA-256 of the object, hexadecimal, of the running instance; NULL if never loaded */
         char *signature;       /* digest of all that makes an instance: object, function, type, globals */
         char *contents;        /* digest of the initial map contents that were written */
-        KernelProgram *kernel; /* NULL unless loaded or adopted */
+        KernelProgram *kernel; /* NULL unless loaded or adopted; an adopted program without maps has none either */
         bool captured;         /* the handle can be fused; an adopted one can't */
         ProgramInfo info;      /* of the running instance */
         uint64_t loaded_at;    /* microseconds, CLOCK_REALTIME, 0: never */
