@@ -4,6 +4,7 @@
  */
 #include <getopt.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
 
@@ -39,6 +40,7 @@ typedef struct Service {
         sd_event_source *reconcile;
         sd_event_source *deadline;
         sd_event_source *links_retry;
+        char *status; /* that systemd was told last */
 } Service;
 
 static void service_done(Service *service) {
@@ -51,17 +53,28 @@ static void service_done(Service *service) {
         kernel_free(service->kernel);
         sd_event_unref(service->event);
         paths_done(&service->paths);
+        free(service->status);
 }
 
+/* Only what is new is told: a manager that is slow to read makes the sender wait. */
 static void notify_status(Service *service) {
+        _cleanup_free_ char *status = NULL;
         size_t n_active = 0, n_problems = 0;
 
         TABLE_FOREACH (Chain, chain, manager_chains(service->manager))
                 n_active += chain->attachment != NULL;
         (void) manager_problems(service->manager, &n_problems);
-        (void) sd_notifyf(false, "STATUS=Generation %llu, %zu chains running, %zu programs, %zu problems",
-                          (unsigned long long) manager_generation(service->manager), n_active,
-                          manager_programs(service->manager)->n, n_problems);
+        if (asprintf(&status, "Generation %llu, %zu chains running, %zu programs, %zu problems",
+                     (unsigned long long) manager_generation(service->manager), n_active,
+                     manager_programs(service->manager)->n, n_problems) < 0) {
+                status = NULL;
+                return;
+        }
+        if (streq_ptr(service->status, status))
+                return;
+        (void) sd_notifyf(false, "STATUS=%s", status);
+        free(service->status);
+        service->status = TAKE_PTR(status);
 }
 
 /* From the model: reconcile soon, once, when all events that are waiting have been read. */
@@ -257,6 +270,17 @@ static int open_bus(Service *service, const Arguments *arguments) {
         return arguments->system_bus ? bus_context_connect_system(service->bus) : 0;
 }
 
+/* Each chain takes some four descriptors. The usual soft limit of 1024 is for programs that call select(2). */
+static void raise_descriptor_limit(void) {
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= limit.rlim_max)
+                return;
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+                log_warning("The limit of open files can't be raised: %s", strerror(errno));
+}
+
 static void load_settings(Service *service, const Arguments *arguments) {
         _cleanup_error_ Error error = ERROR_INIT;
         int level = arguments->log_level;
@@ -279,6 +303,7 @@ static int run(const Arguments *arguments) {
         if (r < 0)
                 return r;
         load_settings(&service, arguments);
+        raise_descriptor_limit();
 
         r = sd_event_new(&service.event);
         if (r >= 0)

@@ -63,7 +63,7 @@ int attachment_read_link(int link_fd, Hook hook, int *ret_ifindex, uint32_t *ret
 bool attachment_interface_exists(int ifindex) {
         char name[IF_NAMESIZE];
 
-        return if_indextoname(ifindex, name);
+        return if_indextoname(ifindex, name) || errno != ENXIO;
 }
 
 int attachment_refused_gone(ChainCommit *item) {
