@@ -161,6 +161,13 @@ static int refused_exchange(ChainCommit *item, int r) {
                         item->interface, item->hook == HOOK_TC_INGRESS ? "ingress" : "egress", CLSACT_PRIORITY,
                         CLSACT_HANDLE);
         }
+        /* What drivers say, without a text, to a program that takes no fragments. */
+        if (item->hook == HOOK_XDP && attachment->native && (r == -ERANGE || r == -E2BIG || r == -EMSGSIZE))
+                return error_set(&item->error, ERROR_NOT_SUPPORTED,
+                                 "%s can't run the new chain in native mode: %s. Mostly its MTU is too large for "
+                                 "programs that take no fragments: use programs for SEC(\"xdp.frags\") only, lower "
+                                 "the MTU, or ask for mode \"generic\".",
+                                 item->interface, strerror(-r));
         return error_set(&item->error, ERROR_FAILED, "Exchanging the %s chain of %s failed: %s.",
                          hook_to_string(item->hook), item->interface, strerror(-r));
 }
