@@ -84,7 +84,7 @@ typedef struct FuseSlot {
 
 typedef struct FuseRequest {
         const char *interface;
-        int ifindex;
+        int ifindex; /* 0: there is no such interface yet, the chain is only tried */
         Hook hook;
         const char *signature;        /* hexadecimal digest of what the chain consists of; names the fused program */
         const FuseSlot *slots;        /* in order */

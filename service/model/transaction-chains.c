@@ -422,7 +422,7 @@ static int build(Transaction *t, Target *target, const Slot *slots, size_t n_slo
         FuseSlot fuse[CHAIN_SLOTS_MAX] = {};
         FuseRequest request = {
                 .interface = target->chain->interface,
-                .ifindex = target->interface->link.ifindex,
+                .ifindex = target->interface ? target->interface->link.ifindex : 0,
                 .hook = target->hook,
                 .signature = signature,
                 .slots = fuse,
@@ -440,7 +440,7 @@ static int build(Transaction *t, Target *target, const Slot *slots, size_t n_slo
                         .program = fresh ? change->kernel : program->kernel,
                         .name = slots[i].program,
                         .proceed_on = slots[i].proceed_on,
-                        .seat = slots[i].seat,
+                        .seat = target->action == TARGET_WAIT ? (unsigned) i : slots[i].seat,
                 };
         }
         r = manager->ops->chain_build(manager->kernel, &request, ret, ret_info, &target->error);
@@ -464,6 +464,19 @@ static int check_loaded(Transaction *t, Target *target, const Slot *slots, size_
         return 0;
 }
 
+/* A chain that has to wait for its interface is built all the same, and dropped: who asks for what can't run is told
+ * so now, and not when nobody looks any more. */
+static int try_build(Transaction *t, Target *target) {
+        static const char signature[] = "0000000000000000000000000000000000000000000000000000000000000000";
+        KernelFused *fused = NULL;
+        FusedInfo ignored = {};
+        int r;
+
+        r = build(t, target, target->slots, target->n_slots, signature, false, &fused, &ignored);
+        t->manager->ops->fused_free(fused);
+        return r;
+}
+
 int target_build(Transaction *t, Target *target) {
         Chain *chain = target->chain;
         FusedInfo ignored;
@@ -472,6 +485,8 @@ int target_build(Transaction *t, Target *target) {
         r = check_loaded(t, target, target->slots, target->n_slots);
         if (r >= 0 && target->reattach)
                 r = check_loaded(t, target, chain->slots, chain->n_slots);
+        if (r >= 0 && target->action == TARGET_WAIT)
+                return try_build(t, target);
         if (r < 0 || target->action != TARGET_BUILD)
                 return r;
 

@@ -142,11 +142,13 @@ def globals_and_maps():
 @case
 def chains_over_a_limit():
     with Steady("manymaps.bpf.o", "manytailcalls.bpf.o", "toolong.bpf.o", "bigstack.bpf.o") as s:
-        def chain_of(count, program):
+        def chain_of(count, program, interface="eth1"):
             names = [f"x{i}" for i in range(count)]
             return {"programs": {name: {"object": program} for name in names},
-                    "chains": [chain(*names, interface="eth1")]}
+                    "chains": [chain(*names, interface=interface)]}
 
+        # What can't run is told also where the interface is yet to come.
+        s.refuse(chain_of(4, "manymaps.bpf.o", "eth9"), "64", "map")
         s.refuse(chain_of(4, "manymaps.bpf.o"), "64", "map")
         s.refuse(chain_of(3, "manytailcalls.bpf.o"), "33", "tail call")
         s.refuse(chain_of(65, "verdict.bpf.o") | {"programs": {
