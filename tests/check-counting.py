@@ -70,7 +70,9 @@ with tempfile.TemporaryDirectory(prefix="bct-") as tmp:
         left = around.left_behind()
         result(f"file {path}" in left, "a file is left behind", left)
     os.unlink(path)
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", os.path.join(around.tmp, "x")]) as idle:
+    command = [sys.executable, "-c", "import time; print(flush=True); time.sleep(60)", os.path.join(around.tmp, "x")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as idle:
+        idle.stdout.readline()  # it runs
         left = around.left_behind()
         result(any(thing.startswith(f"process {idle.pid} ") for thing in left), "a process is left behind", left)
         idle.kill()
