@@ -108,7 +108,8 @@ def no_descriptors_left():
             if result.returncode == 0:
                 break
             assert lab.all_ids() == ids, f"with room for {room}: {result.stderr}"
-            assert lab.fd_count() <= used + 1, f"with room for {room}: {lab.fd_count()} descriptors, and it was {used}"
+            # The client's connection may be closing yet; it is one descriptor or, with libsystemd 257, two.
+            eventually(lambda: lab.fd_count() <= used)
         assert room > 3 and result.returncode == 0, f"with room for {room}: {result.stderr}"
         assert lab.order() == ["p2", "p1", "p3"]
         lab.receive_exactly(lab.sender(), lab.receiver())
