@@ -225,6 +225,8 @@ static int adopt_clsact(const Kernel *kernel, KernelAttachment *attachment) {
                 return r;
         pinned = pins_open(path, false);
         waiting = pins_open(path, true);
+        if (pinned == -ENOENT && waiting == -ENOENT)
+                pins_remove_hook(kernel, attachment->ifindex, attachment->hook); /* counters that were pinned first */
         if (pinned < 0 && waiting < 0)
                 return pinned;
 
@@ -273,6 +275,8 @@ int kernel_chain_adopt(void *userdata, int ifindex, Hook hook, KernelAttachment 
         if (r < 0)
                 return r;
 
+        /* What still waits is of a commit that was not made. */
+        pins_remove_staged(kernel, ifindex, hook);
         signature_from_name(attachment->fused->name, ret_signature);
         attachment_info(attachment, ret_info);
         *ret = TAKE_PTR(attachment);
@@ -325,10 +329,13 @@ int kernel_chain_list(void *userdata, int **ret_ifindexes, Hook **ret_hooks, siz
         size_t n_pairs = 0, n = 0;
         int r;
 
-        /* A link is pinned under links, a filter has its program only. */
+        /* A link is pinned under links, a filter has its program only; counters alone are of a change that was never
+         * made. */
         r = list_dir(userdata, PIN_LINK, &pairs, &n_pairs);
         if (r >= 0)
                 r = list_dir(userdata, PIN_PROGRAM, &pairs, &n_pairs);
+        if (r >= 0)
+                r = list_dir(userdata, PIN_COUNTERS, &pairs, &n_pairs);
         if (r < 0)
                 return r;
 

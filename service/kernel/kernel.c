@@ -55,6 +55,7 @@ const KernelOps kernel_ops = {
         .program_ref = kernel_program_ref,
         .program_unref = kernel_program_unref,
         .program_remove = kernel_program_remove,
+        .program_sweep = kernel_program_sweep,
         .map_lookup = kernel_map_lookup,
         .map_update = kernel_map_update,
         .map_delete = kernel_map_delete,

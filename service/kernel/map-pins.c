@@ -7,6 +7,7 @@
 #include "kernel/map-pins.h"
 #include "kernel/pins.h"
 #include "util/encode.h"
+#include "util/log.h"
 
 /* The folder of a program, or one of those that wait beside it (prefix "_new-", "_old-"). */
 static int program_dir(const Kernel *kernel, const char *prefix, const char *program, char **ret) {
@@ -225,5 +226,27 @@ void map_pins_remove(Kernel *kernel, const char *program) {
 
                 if (program_dir(kernel, prefixes[i], program, &path) >= 0)
                         remove_dir(path);
+        }
+}
+
+void map_pins_sweep(Kernel *kernel, bool (*keep)(const char *name, void *userdata), void *userdata) {
+        _cleanup_closedir_ DIR *dir = NULL;
+        _cleanup_free_ char *path = NULL;
+        struct dirent *entry;
+
+        if (asprintf(&path, "%s/maps", kernel->bpffs_dir) < 0) {
+                path = NULL;
+                return;
+        }
+        dir = opendir(path);
+        if (!dir)
+                return;
+        while ((entry = readdir(dir))) {
+                _cleanup_free_ char *name = NULL;
+
+                if (entry->d_name[0] == '.' || name_decode(entry->d_name, &name) < 0 || keep(name, userdata))
+                        continue;
+                log_info("Removing the maps pinned for %s, which no document defines", name);
+                map_pins_remove(kernel, name);
         }
 }

@@ -30,5 +30,8 @@ int map_pins_open(Kernel *kernel, const char *program, MapPinList *ret);
  * before still is. */
 int map_pins_replace(Kernel *kernel, const char *program, MapInfo *maps, const int *fds, size_t n, Error *error);
 
+/* Removes the pins of all programs that keep() does not know; what is no folder of ours stays. */
+void map_pins_sweep(Kernel *kernel, bool (*keep)(const char *name, void *userdata), void *userdata);
+
 /* Removes the pins of a program; having none is fine. */
 void map_pins_remove(Kernel *kernel, const char *program);

@@ -191,6 +191,18 @@ void pins_remove(const char *path) {
                 (void) unlink(staged);
 }
 
+void pins_remove_staged(const Kernel *kernel, int ifindex, Hook hook) {
+        for (int kind = 0; kind < _PIN_KIND_MAX; kind++) {
+                _cleanup_free_ char *path = NULL, *staged = NULL;
+
+                if (pins_path(kernel, kind, ifindex, hook, &path) < 0)
+                        continue;
+                staged = staged_path(path);
+                if (staged)
+                        (void) unlink(staged);
+        }
+}
+
 void pins_remove_hook(const Kernel *kernel, int ifindex, Hook hook) {
         for (int kind = 0; kind < _PIN_KIND_MAX; kind++) {
                 _cleanup_free_ char *path = NULL;

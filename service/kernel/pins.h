@@ -52,5 +52,8 @@ int pins_open(const char *path, bool staged);
 /* Removes path and what waits there; not being there is fine. */
 void pins_remove(const char *path);
 
+/* What waits at the pins of a hook. */
+void pins_remove_staged(const Kernel *kernel, int ifindex, Hook hook);
+
 /* All pins of a hook. */
 void pins_remove_hook(const Kernel *kernel, int ifindex, Hook hook);

@@ -118,3 +118,7 @@ int kernel_program_adopt(void *userdata, const char *name, KernelProgram **ret, 
 void kernel_program_remove(void *userdata, const char *name) {
         map_pins_remove(userdata, name);
 }
+
+void kernel_program_sweep(void *userdata, bool (*keep)(const char *name, void *keep_userdata), void *keep_userdata) {
+        map_pins_sweep(userdata, keep, keep_userdata);
+}

@@ -47,6 +47,7 @@ void kernel_program_rollback(void *userdata, KernelProgram *program);
 KernelProgram *kernel_program_ref(KernelProgram *program);
 void kernel_program_unref(KernelProgram *program);
 void kernel_program_remove(void *userdata, const char *name);
+void kernel_program_sweep(void *userdata, bool (*keep)(const char *name, void *keep_userdata), void *keep_userdata);
 DEFINE_CLEANUP(KernelProgram *, kernel_program_unref)
 
 /* A program with one reference and nothing in it. -ENOMEM. */

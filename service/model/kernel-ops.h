@@ -168,6 +168,11 @@ typedef struct KernelOps {
         /* Removes the pins of a program that is no longer wanted. */
         void (*program_remove)(void *userdata, const char *name);
 
+        /* Removes the pins of all programs that keep() does not know: of what was never put into effect, since the
+         * service died before. */
+        void (*program_sweep)(void *userdata, bool (*keep)(const char *name, void *keep_userdata),
+                              void *keep_userdata);
+
         /* Raw map access. Sizes are those of MapInfo; a value has n_values * round_up(value_size, 8) bytes for
          * per-CPU maps (bpf(2)). Errors: NoSuchMap, NoSuchEntry, EntryExists, NotSupported, InvalidArgument.
          * flags: BPF_ANY, BPF_NOEXIST, BPF_EXIST. */

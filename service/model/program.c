@@ -20,9 +20,18 @@ Program *program_new(const char *name) {
         return program;
 }
 
+void program_forget_recorded(Program *program) {
+        for (size_t i = 0; i < program->n_recorded; i++)
+                map_info_done(&program->recorded[i]);
+        free(program->recorded);
+        program->recorded = NULL;
+        program->n_recorded = 0;
+}
+
 void program_free(Program *program) {
         if (!program)
                 return;
+        program_forget_recorded(program);
         free(program->name);
         free(program->error);
         free(program->object);

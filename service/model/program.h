@@ -39,6 +39,8 @@ typedef struct Program {
         bool captured;         /* the handle can be fused; an adopted one can't */
         ProgramInfo info;      /* of the running instance */
         uint64_t loaded_at;    /* microseconds, CLOCK_REALTIME, 0: never */
+        MapInfo *recorded; /* names and ids only, of the maps that the last service knew; until they are adopted */
+        size_t n_recorded;
 } Program;
 
 Program *program_new(const char *name);
@@ -46,6 +48,8 @@ Program *program_new(const char *name);
 /* Frees the model's part; the kernel handle must be gone already. */
 void program_free(Program *program);
 DEFINE_CLEANUP(Program *, program_free)
+
+void program_forget_recorded(Program *program);
 
 /* NULL where the program has no such map. */
 const MapInfo *program_get_map(const Program *program, const char *map);

@@ -229,6 +229,29 @@ static bool runs(Manager *manager, const char *program) {
         return false;
 }
 
+static bool maps_were_exchanged(const Program *program) {
+        for (size_t i = 0; i < program->n_recorded; i++) {
+                const MapInfo *map = program_get_map(program, program->recorded[i].name);
+
+                if (map && map->id != program->recorded[i].id)
+                        return true;
+        }
+        return false;
+}
+
+/* The last service died in a commit: it had pinned the maps of a new instance, and not yet exchanged the chains. What
+ * runs does not use the maps that are pinned; so it is built anew, with them. */
+static void rebuild(Manager *manager, Program *program) {
+        log_notice("The maps pinned for program %s are not those that it runs with; it is loaded anew",
+                   program->name);
+        TABLE_FOREACH (Chain, chain, &manager->chains)
+                if (chain_find_slot(chain, program->name) >= 0)
+                        (void) free_and_strdup(&chain->signature, NULL);
+        (void) free_and_strdup(&program->signature, NULL);
+        (void) free_and_strdup(&program->contents, NULL);
+        (void) free_and_strdup(&program->digest, NULL);
+}
+
 static int adopt_maps(Manager *manager, Program *program) {
         ProgramInfo info = {};
         int r;
@@ -256,6 +279,9 @@ static void adopt_recorded(Manager *manager) {
                         program_free(program);
                         continue;
                 }
+                if (maps_were_exchanged(program))
+                        rebuild(manager, program);
+                program_forget_recorded(program);
                 OBSERVE(manager, program_added, program);
                 OBSERVE(manager, program_maps_added, program);
         }
@@ -290,6 +316,21 @@ static int adopt_unrecorded(Manager *manager) {
         return 0;
 }
 
+static bool is_known(const char *program, void *userdata) {
+        Manager *manager = userdata;
+
+        return manager_get_program(manager, program) || desired_get_program(manager->desired, program);
+}
+
+/* A service that died in a change, or whose record was lost, may have left maps that nobody asks for. Not while a
+ * document can't be read: it may be the one that does. */
+static void sweep_maps(Manager *manager) {
+        for (size_t i = 0; i < manager->store.n; i++)
+                if (manager->store.items[i].state == DOCUMENT_STATE_FAILED)
+                        return;
+        manager->ops->program_sweep(manager->kernel, is_known, manager);
+}
+
 static int adopt(Manager *manager) {
         int *ifindexes _cleanup_free_ = NULL;
         Hook *hooks _cleanup_free_ = NULL;
@@ -314,7 +355,9 @@ static int adopt(Manager *manager) {
                 chain_free(chain);
         }
         adopt_recorded(manager);
-        return adopt_unrecorded(manager);
+        r = adopt_unrecorded(manager);
+        sweep_maps(manager);
+        return r;
 }
 
 int manager_reconcile(Manager *manager) {

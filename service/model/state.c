@@ -68,7 +68,7 @@ static json_object *chain_json(const Chain *chain) {
 }
 
 static json_object *program_json(const Program *program) {
-        json_object *o = json_object_new_object();
+        json_object *o = json_object_new_object(), *maps = json_object_new_object();
 
         add_string(o, "name", program->name);
         add_string(o, "digest", program->digest);
@@ -85,6 +85,9 @@ static json_object *program_json(const Program *program) {
         add_number(o, "stack-depth", program->info.stack_depth);
         add_number(o, "load-usec", program->info.load_usec);
         add_number(o, "loaded-at", program->loaded_at);
+        for (size_t i = 0; i < program->info.n_maps; i++)
+                add_number(maps, program->info.maps[i].name, program->info.maps[i].id);
+        json_object_object_add(o, "maps", maps);
         return o;
 }
 
@@ -248,6 +251,23 @@ static int load_chain(Manager *manager, json_object *o) {
         return 0;
 }
 
+static int load_recorded_maps(Program *program, json_object *maps) {
+        if (!json_object_is_type(maps, json_type_object))
+                return 0;
+        program->recorded = calloc(MAX2(json_object_object_length(maps), 1), sizeof(MapInfo));
+        if (!program->recorded)
+                return -ENOMEM;
+        json_object_object_foreach (maps, name, id) {
+                MapInfo *map = &program->recorded[program->n_recorded];
+
+                *map = (MapInfo){ .name = strdup(name), .id = (uint32_t) json_object_get_uint64(id) };
+                if (!map->name)
+                        return -ENOMEM;
+                program->n_recorded++;
+        }
+        return 0;
+}
+
 static int load_program(Manager *manager, json_object *o) {
         const char *name = get_string(o, "name"), *tag = get_string(o, "tag");
         _cleanup_(program_freep) Program *program = NULL;
@@ -274,7 +294,9 @@ static int load_program(Manager *manager, json_object *o) {
             free_and_strdup(&program->object_path, get_string(o, "object-path")) < 0 ||
             free_and_strdup(&program->info.function, get_string(o, "function")) < 0)
                 return -ENOMEM;
-        r = table_add(&manager->programs, program);
+        r = load_recorded_maps(program, json_object_object_get(o, "maps"));
+        if (r >= 0)
+                r = table_add(&manager->programs, program);
         if (r < 0)
                 return r;
         TAKE_PTR(program);

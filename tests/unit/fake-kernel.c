@@ -394,6 +394,17 @@ static void program_remove(void *userdata, const char *name) {
                 fake_pins_clear(pins);
 }
 
+static void program_sweep(void *userdata, bool (*keep)(const char *name, void *keep_userdata), void *keep_userdata) {
+        FAKE_QUIET;
+        FakeKernel *fake = userdata;
+
+        for (size_t i = 0; i < fake->n_pins; i++)
+                if (fake->pins[i]->there && !keep(fake->pins[i]->name, keep_userdata)) {
+                        fake_note(fake, FAKE_PROGRAM_REMOVE, "program_sweep %s", fake->pins[i]->name);
+                        fake_pins_clear(fake->pins[i]);
+                }
+}
+
 /* Map access is the kernel layer's own affair; the model only hands the calls on. */
 static int map_lookup(void *userdata, KernelProgram *program, const char *map, const void *key, size_t key_size,
                       void *ret_value, size_t value_size, Error *error) {
@@ -439,6 +450,7 @@ const KernelOps fake_kernel_ops = {
         .program_ref = program_ref,
         .program_unref = program_unref,
         .program_remove = program_remove,
+        .program_sweep = program_sweep,
         .map_lookup = map_lookup,
         .map_update = map_update,
         .map_delete = map_delete,
