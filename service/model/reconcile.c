@@ -6,6 +6,9 @@
 #include "model/transaction.h"
 #include "util/log.h"
 
+/* What is not adopted is attached anew: a fault that passes is worth another try. */
+#define ADOPT_TRIES 3
+
 static Interface *find_by_index(Manager *manager, int ifindex) {
         TABLE_FOREACH (Interface, interface, &manager->interfaces)
                 if (interface->link.ifindex == ifindex)
@@ -188,7 +191,11 @@ static void adopt_one(Manager *manager, int ifindex, Hook hook) {
         Chain *chain;
         int r;
 
-        r = manager->ops->chain_adopt(manager->kernel, ifindex, hook, &attachment, &info, signature);
+        for (unsigned i = 0; i < ADOPT_TRIES; i++) {
+                r = manager->ops->chain_adopt(manager->kernel, ifindex, hook, &attachment, &info, signature);
+                if (r >= 0 || r == -ENOENT)
+                        break;
+        }
         if (r < 0) {
                 if (r != -ENOENT)
                         log_warning("The chain pinned for %s of interface %d can't be adopted: %s",
@@ -337,7 +344,11 @@ static int adopt(Manager *manager) {
         size_t n = 0;
         int r;
 
-        r = manager->ops->chain_list(manager->kernel, &ifindexes, &hooks, &n);
+        for (unsigned i = 0; i < ADOPT_TRIES; i++) {
+                r = manager->ops->chain_list(manager->kernel, &ifindexes, &hooks, &n);
+                if (r >= 0)
+                        break;
+        }
         if (r < 0)
                 log_warning("What an earlier service left can't be listed: %s", strerror(-r));
         for (size_t i = 0; i < n; i++)

@@ -182,6 +182,12 @@ static int refuse_name(Layer layer, char **name, char **path, const char *file, 
         return 0;
 }
 
+/* A folder that is there and can't be read is no sign that nobody wants anything. */
+static int refuse_folder(const char *folder, int r) {
+        log_error("The documents in %s can't be read: %s. Nothing is changed.", folder, strerror(-r));
+        return r;
+}
+
 static int load_layer(const Paths *paths, const Store *previous, Layer layer, Store *store) {
         _cleanup_closedir_ DIR *dir = NULL;
         _cleanup_free_ char *folder = NULL;
@@ -192,9 +198,9 @@ static int load_layer(const Paths *paths, const Store *previous, Layer layer, St
         }
         dir = opendir(folder);
         if (!dir)
-                return 0;
+                return errno == ENOENT ? 0 : refuse_folder(folder, -errno);
 
-        for (struct dirent *e = readdir(dir); e; e = readdir(dir)) {
+        for (struct dirent *e; errno = 0, (e = readdir(dir));) {
                 _cleanup_free_ char *name = NULL, *path = NULL;
                 const char *suffix = endswith(e->d_name, ".json");
                 StoredDocument *item;
@@ -223,7 +229,7 @@ static int load_layer(const Paths *paths, const Store *previous, Layer layer, St
                 if (r < 0)
                         return r;
         }
-        return 0;
+        return errno == 0 ? 0 : refuse_folder(folder, -errno);
 }
 
 int store_load(const Paths *paths, const Store *previous, Store *ret) {
