@@ -24,7 +24,7 @@ debian_packages() {
                 ;;
         test)
                 printf '%s\n' dbus dbus-daemon polkitd iproute2 iputils-ping procps python3 python3-jsonschema \
-                        systemd mandoc libxml2-utils libglib2.0-bin
+                        strace systemd mandoc libxml2-utils libglib2.0-bin
                 ;;
         valgrind) printf '%s\n' valgrind libc6-dbg ;;
         demo) printf '%s\n' iproute2 iputils-ping procps python3 ;;

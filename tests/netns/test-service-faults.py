@@ -4,6 +4,7 @@ other fail, or kills the service in its place; afterwards all is as it was, or a
 """
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -32,6 +33,7 @@ class Injection:
     """strace on the service; `.hit` tells whether the call came."""
 
     def __init__(self, lab, calls, what, when):
+        # strace counts each kind of call by itself.
         self.lab, self.log = lab, lab.path("strace.log")
         self.process = subprocess.Popen(
             ["strace", "-f", "-qq", "-o", self.log, "-e", f"trace={calls}", "-e", f"inject={calls}:{what}:when={when}",
@@ -215,6 +217,69 @@ def it_dies_at_each_file_call():
 @case
 def it_dies_before_a_confirmation():
     die_at_each("bpf,rename,renameat2", 4, **{"confirm-timeout": ("t", 60_000_000)})
+
+
+# --- while it starts ----------------------------------------------------------------------------------------------
+
+
+def start_with(lab, calls, what, when):
+    """Starts the service with a fault, until it is ready or has ended. Returns whether the fault came."""
+    log = lab.path("strace.log")
+    wrapper = lab.write("wrapper", "#!/bin/sh\n"
+                        f"exec strace -D -f -qq -o {log} -e trace={calls} -e inject={calls}:{what}:when={when} \"$@\"\n")
+    os.chmod(wrapper, 0o755)
+    os.environ["BPFCHAIN_WRAPPER"] = wrapper
+    try:
+        lab.daemon.start(wait=False)
+        eventually(lambda: "READY=1" in lab.daemon.notified or not lab.daemon.running)
+    finally:
+        del os.environ["BPFCHAIN_WRAPPER"]
+    time.sleep(0.02)
+    with open(log, encoding="utf-8", errors="replace") as file:
+        text = file.read()
+    return next((line for line in text.splitlines() if "INJECTED" in line or "killed by SIGKILL" in line), None)
+
+
+def start_badly(calls, what, step):
+    """However badly a start goes, packets go on through the chain, and the next start finds all in order."""
+    with ServiceLab(wires=2) as lab:
+        subject = Subject(lab)
+        places = degraded = 0
+        for when in range(1, 2000, step):
+            lab.daemon.kill()
+            hit = start_with(lab, calls, what, when)
+            try:
+                lab.receive_exactly(subject.sender, subject.receiver, 4)
+                # Where the fault is yet to come, it may well hit this.
+                told = lab.client("--json=short", "status", status=None)
+                if told.returncode == 0:
+                    degraded += json.loads(told.stdout)["manager"]["state"] != "running"
+                lab.daemon.kill()
+                lab.receive_exactly(subject.sender, subject.receiver, 4)
+                lab.daemon.start()
+                assert subject.check() == 1
+            except AssertionError as reason:
+                raise AssertionError(f"call {when}, {hit}: {reason}\n{lab.log_text[-3000:]}") from None
+            if not hit:
+                break
+            places += 1
+        print(f"# {places} calls, after {degraded} of which the service told of a problem")
+        assert places > 5, "hardly anything failed: is this the right list of calls?"
+
+
+@case
+def each_bpf_call_of_a_start_fails():
+    start_badly("bpf", "error=ENOMEM", 1)
+
+
+@case
+def each_file_call_of_a_start_fails():
+    start_badly("openat,getdents64,rename,mkdir", "error=EIO", 2)
+
+
+@case
+def it_dies_at_each_call_of_a_start():
+    start_badly("bpf,rename,write,unlink", "signal=SIGKILL", 2)
 
 
 if not shutil.which("strace"):
