@@ -226,12 +226,14 @@ def print_part(results, part):
     print(f"{floor}: {results.median(part, floor, 0):.1f} ns a packet, half of the rounds within {first:.1f} and "
           f"{third:.1f}; {len(results.samples[part, floor, 0])} rounds\n")
     if part == "tc-hook":
-        print_table(f"ns a packet above {floor}, median", results, part, results.above)
+        print_table(f"ns a packet above {floor}, median of the rounds (each the best of a few calls)", results, part,
+                    results.above)
         print_table("spread: range of the middle half of the rounds, ns", results, part, spread(results))
         print_table("times the limit, both above " + floor, results, part,
                     lambda *cell: results.ratio(*cell, above=True), "{:.2f}")
     else:
-        print_table("ns a packet, harness included, median", results, part, results.median)
+        print_table("ns a packet, harness included, median of the rounds (each the best of a few calls)", results,
+                    part, results.median)
         print_table("spread: range of the middle half of the rounds, ns", results, part, spread(results))
         print_table("times the limit, harness included", results, part, results.ratio, "{:.2f}")
         print_table("times the limit, without the harness", results, part,
@@ -311,8 +313,9 @@ def plot_script(results, parts, terminal, output):
         tops = [results.above(part, c[0], n) for c in curves for n in counts if results.median(part, c[0], n)]
         lines += [f"set title '{'XDP' if part == 'xdp' else 'TC ingress'}: ns a packet'",
                   "set xtics (" + ", ".join(str(n) for n in counts if n & (n - 1) == 0) + ")",
+                  f"set xrange [{counts[0] * 0.95}:{counts[-1] * 1.1}]",
                   # room for the key
-                  f"set yrange [1:{max(tops) * 12:.0f}]",
+                  f"set yrange [1:{max(tops) * 8:.0f}]",
                   "plot " + ", ".join(f"'-' using 1:2 with linespoints {style} title '{title}'"
                                       for _, title, style in curves)]
         for technique, _, _ in curves:

@@ -29,19 +29,15 @@ static void shuffle(Cell *cells, size_t n) {
 
 #define CALLS 5
 
-static int compare_doubles(const void *a, const void *b) {
-        double x = *(const double *) a, y = *(const double *) b;
-
-        return x < y ? -1 : x > y;
-}
-
 static double measure_cell(const Cell *cell, unsigned packets, double (*measure)(void *item, unsigned packets)) {
-        double values[CALLS];
+        double best = measure(cell->item, packets);
 
-        for (size_t i = 0; i < CALLS; i++)
-                values[i] = measure(cell->item, packets);
-        qsort(values, CALLS, sizeof(values[0]), compare_doubles);
-        return values[CALLS / 2];
+        for (unsigned i = 1; i < CALLS; i++) {
+                double value = measure(cell->item, packets);
+
+                best = MIN2(best, value);
+        }
+        return best;
 }
 
 void rounds_measure(const Settings *settings, Part part, Cell *cells, size_t n_cells, unsigned packets,

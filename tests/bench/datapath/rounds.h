@@ -21,7 +21,8 @@ Cell *cells_add(Cell **cells, size_t *n_cells);
 #define ROUNDS_FLOORS 4
 
 /* In each round, measures each cell, in an order that differs from round to round. A measurement is a few calls of
- * `measure`, which sends so many packets and returns nanoseconds for each; the median of them is reported, so that
- * one call that something else got in the way of does not count. */
+ * `measure`, which sends so many packets and returns nanoseconds for each. The best of them is reported: what gets in
+ * the way of a call (other work on the machine, on a CPU that shares its core with ours above all) makes it slower.
+ */
 void rounds_measure(const Settings *settings, Part part, Cell *cells, size_t n_cells, unsigned packets,
                     double (*measure)(void *item, unsigned packets));
