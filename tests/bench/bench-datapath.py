@@ -79,10 +79,11 @@ def order_of(technique):
 
 
 class Results:
-    """Samples by part, technique and number of members: one list, by round. `floor` stands for all numbers."""
+    """Samples by part, technique and number of members, and the same without what the harness cost meanwhile."""
 
     def __init__(self):
         self.samples = {}
+        self.samples_above = {}
         self.code = {}
         self.build = {}
         self.traffic = []
@@ -92,8 +93,9 @@ class Results:
         """Takes one line of the program."""
         item = json.loads(line)
         if "sample" in item:
-            part, technique, count, _, nsec = item["sample"]
+            part, technique, count, _, nsec, floor = item["sample"]
             self.samples.setdefault((part, technique, count), []).append(nsec)
+            self.samples_above.setdefault((part, technique, count), []).append(nsec - floor)
         elif "code" in item:
             part, technique, count, *figures = item["code"]
             self.code[part, technique, count] = figures
@@ -115,8 +117,8 @@ class Results:
         values = self.samples.get((part, technique, count))
         return statistics.median(values) if values else None
 
-    def quartiles(self, part, technique, count):
-        values = self.samples[part, technique, count]
+    def quartiles(self, part, technique, count, above=False):
+        values = (self.samples_above if above else self.samples)[part, technique, count]
         if len(values) < 2:
             return values[0], values[0]
         first, _, third = statistics.quantiles(values, n=4, method="inclusive")
@@ -124,8 +126,8 @@ class Results:
 
     def above(self, part, technique, count):
         """Median without what the harness costs."""
-        value, floor = self.median(part, technique, count), self.median(part, FLOORS[part], 0)
-        return None if value is None or floor is None else value - floor
+        values = self.samples_above.get((part, technique, count))
+        return statistics.median(values) if values else None
 
     def ratio(self, part, technique, count, above=False):
         """How many times the limit, by what the tables show: medians."""
@@ -138,7 +140,7 @@ def parse_arguments():
     parser = argparse.ArgumentParser(prog="./dev bench datapath --", description=__doc__.split("\n\n", maxsplit=1)[0])
     parser.add_argument("--rounds", type=int, help="how often everything is measured (default: 15, quick: 3)")
     parser.add_argument("--counts", help="lengths of chains (default: 1,2,4,8,10,16,32,64, quick: 1,8,32)")
-    parser.add_argument("--packets", type=int, help="packets of one call of BPF_PROG_TEST_RUN (default: 100000, quick: 50000)")
+    parser.add_argument("--packets", type=int, help="packets of one call (default: 100000, quick: 50000)")
     parser.add_argument("--swaps", type=int, help="exchanges under traffic (default: 1000, quick: 50)")
     parser.add_argument("--quick", action="store_true", help="a rough idea within seconds")
     parser.add_argument("--only", metavar="PART,…", help="of " + ", ".join(PARTS))
@@ -210,11 +212,11 @@ def print_table(title, results, part, get, form="{:.1f}"):
     print()
 
 
-def spread(results):
+def spread(results, above):
     def get(part, technique, count):
         if (part, technique, count) not in results.samples:
             return None
-        first, third = results.quartiles(part, technique, count)
+        first, third = results.quartiles(part, technique, count, above)
         return third - first
     return get
 
@@ -228,13 +230,13 @@ def print_part(results, part):
     if part == "tc-hook":
         print_table(f"ns a packet above {floor}, median of the rounds (each the best of a few calls)", results, part,
                     results.above)
-        print_table("spread: range of the middle half of the rounds, ns", results, part, spread(results))
+        print_table("spread: range of the middle half of the rounds, ns", results, part, spread(results, True))
         print_table("times the limit, both above " + floor, results, part,
                     lambda *cell: results.ratio(*cell, above=True), "{:.2f}")
     else:
         print_table("ns a packet, harness included, median of the rounds (each the best of a few calls)", results,
                     part, results.median)
-        print_table("spread: range of the middle half of the rounds, ns", results, part, spread(results))
+        print_table("spread: range of the middle half of the rounds, ns", results, part, spread(results, False))
         print_table("times the limit, harness included", results, part, results.ratio, "{:.2f}")
         print_table("times the limit, without the harness", results, part,
                     lambda *cell: results.ratio(*cell, above=True), "{:.2f}")

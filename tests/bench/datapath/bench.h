@@ -5,7 +5,7 @@
  * Measuring the data path: what all parts share. The program writes one JSON object a line, for
  * tests/bench/bench-datapath.py to make tables and plots of:
  *
- *      {"sample": [PART, TECHNIQUE, N, ROUND, NANOSECONDS]}    CPU time a packet
+ *      {"sample": [PART, TECHNIQUE, N, ROUND, NSEC, FLOOR]}    CPU time a packet; the same without a chain, beside it
  *      {"code": [PART, TECHNIQUE, N, INSNS, JITED, VERIFIED]}  instructions after verification, bytes, processed
  *      {"build": [N, ROUND, BUILD, LOAD]}                      microseconds
  *      {"traffic": {…}}                                        see traffic.c

@@ -140,8 +140,7 @@ void bench_hook(const Settings *settings) {
                                 free(lane);
                                 continue;
                         }
-                        for (unsigned k = 0; k < (n > 0 ? 1 : ROUNDS_FLOORS); k++)
-                                *cells_add(&cells, &n_cells) = (Cell){ places[p].name, n, lane };
+                        *cells_add(&cells, &n_cells) = (Cell){ places[p].name, n, lane };
                 }
 
         if (send_packets(cells[0].item, 1) < 0) {
@@ -151,5 +150,5 @@ void bench_hook(const Settings *settings) {
                 return;
         }
         /* each costs several times what one of the others does */
-        rounds_measure(settings, PART_HOOK, cells, n_cells, MAX2(settings->packets / 2, 1U), measure_lane);
+        rounds_measure(settings, PART_HOOK, cells, n_cells, &cells[0], MAX2(settings->packets / 2, 1U), measure_lane);
 }

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <math.h>
+
 #include "rounds.h"
 
 unsigned settings_n_max(const Settings *settings) {
@@ -29,24 +31,36 @@ static void shuffle(Cell *cells, size_t n) {
 
 #define CALLS 5
 
-static double measure_cell(const Cell *cell, unsigned packets, double (*measure)(void *item, unsigned packets)) {
-        double best = measure(cell->item, packets);
+typedef struct Sample {
+        double value;
+        double floor;
+} Sample;
 
-        for (unsigned i = 1; i < CALLS; i++) {
-                double value = measure(cell->item, packets);
+static Sample measure_cell(const Cell *cell, const Cell *floor, unsigned packets,
+                           double (*measure)(void *item, unsigned packets)) {
+        Sample best = { INFINITY, INFINITY };
 
-                best = MIN2(best, value);
+        for (unsigned i = 0; i < CALLS; i++) {
+                double below = measure(floor->item, packets), value = measure(cell->item, packets);
+
+                best.floor = MIN2(best.floor, below);
+                best.value = MIN2(best.value, value);
         }
         return best;
 }
 
-void rounds_measure(const Settings *settings, Part part, Cell *cells, size_t n_cells, unsigned packets,
-                    double (*measure)(void *item, unsigned packets)) {
+void rounds_measure(const Settings *settings, Part part, Cell *cells, size_t n_cells, const Cell *floor,
+                    unsigned packets, double (*measure)(void *item, unsigned packets)) {
+        const Cell beside = *floor; /* it may be one of those that change places */
+
         for (unsigned round = 0; round < settings->rounds; round++) {
                 shuffle(cells, n_cells);
-                for (size_t i = 0; i < n_cells; i++)
-                        printf("{\"sample\": [\"%s\", \"%s\", %u, %u, %.3f]}\n", part_to_string(part),
-                               cells[i].technique, cells[i].n, round, measure_cell(&cells[i], packets, measure));
+                for (size_t i = 0; i < n_cells; i++) {
+                        Sample sample = measure_cell(&cells[i], &beside, packets, measure);
+
+                        printf("{\"sample\": [\"%s\", \"%s\", %u, %u, %.3f, %.3f]}\n", part_to_string(part),
+                               cells[i].technique, cells[i].n, round, sample.value, sample.floor);
+                }
                 fflush(stdout);
         }
 }

@@ -43,11 +43,10 @@ void bench_run(const Settings *settings, Part part) {
                                 continue;
                         }
                         chain_report(chain, part);
-                        for (unsigned k = 0; k < (n > 0 ? 1 : ROUNDS_FLOORS); k++)
-                                *cells_add(&cells, &n_cells) = (Cell){ technique->name, n, chain };
+                        *cells_add(&cells, &n_cells) = (Cell){ technique->name, n, chain };
                 }
         }
-        rounds_measure(settings, part, cells, n_cells, settings->packets, measure_chain);
+        rounds_measure(settings, part, cells, n_cells, &cells[0], settings->packets, measure_chain);
 }
 
 void bench_build(const Settings *settings) {
