@@ -43,9 +43,20 @@ typedef struct FuseMember {
         uint32_t stack_depth;
 } FuseMember;
 
+/* What a simulation gets to see of each slot: an array with one such value a slot, BPF_F_MMAPABLE. */
+typedef struct FuseTrace {
+        uint32_t seen;      /* 1: the packet came by; the reader sets it back */
+        int32_t verdict;    /* what the member returned */
+        uint32_t size;      /* bytes that the packet has behind the member */
+        uint32_t mark;      /* TC: skb->mark */
+        uint8_t data[4096]; /* as much of it as fits; multiple of 8 */
+} FuseTrace;
+
 typedef struct FuseInput {
         Hook hook;
-        int counters_fd;
+        CounterLevel counters;
+        int counters_fd; /* -EBADF where nothing is counted */
+        int trace_fd;    /* array of FuseTrace for simulations, -EBADF otherwise */
         const FuseMember *members;
         size_t n_members;
 } FuseInput;

@@ -54,8 +54,8 @@ static int open_counters(const FuseRequest *request, Error *error) {
         return fd;
 }
 
-static int prepare_member(const FuseSlot *slot, SlotForm form_limit, FuseMember *ret, uint32_t **ret_ids,
-                          Error *error) {
+static int prepare_member(const FuseSlot *slot, SlotForm form_limit, const int *map_fds, FuseMember *ret,
+                          uint32_t **ret_ids, Error *error) {
         const KernelProgram *program = slot->program;
 
         if (!program->member)
@@ -71,7 +71,7 @@ static int prepare_member(const FuseSlot *slot, SlotForm form_limit, FuseMember 
         *ret = (FuseMember){
                 .name = slot->name,
                 .member = program->member,
-                .map_fds = program->map_fds,
+                .map_fds = map_fds ? map_fds : program->map_fds,
                 .map_ids = *ret_ids,
                 .n_maps = program->info.n_maps,
                 .proceed_on = slot->proceed_on,
@@ -112,12 +112,18 @@ static int describe(KernelFused *fused, const FuseLoad *load, const FuseMember *
         return 0;
 }
 
-int kernel_chain_build(_unused_ void *userdata, const FuseRequest *request, KernelFused **ret, FusedInfo *ret_info,
-                       Error *error) {
+int fused_build(const FuseRequest *request, const FusedOptions *options, KernelFused **ret, FusedInfo *ret_info,
+                Error *error) {
         _cleanup_(kernel_fused_freep) KernelFused *fused = NULL;
         FuseMember members[CHAIN_SLOTS_MAX] = {};
         uint32_t *ids[CHAIN_SLOTS_MAX] = {};
-        FuseInput input = { .hook = request->hook, .members = members, .n_members = request->n_slots };
+        FuseInput input = {
+                .hook = request->hook,
+                .counters = request->counters,
+                .trace_fd = options->trace_fd,
+                .members = members,
+                .n_members = request->n_slots,
+        };
         FuseLoad load;
         int r = 0;
 
@@ -125,7 +131,8 @@ int kernel_chain_build(_unused_ void *userdata, const FuseRequest *request, Kern
                 return fuse_check(&input, error);
 
         for (size_t i = 0; i < request->n_slots && r >= 0; i++)
-                r = prepare_member(&request->slots[i], request->form_limit, &members[i], &ids[i], error);
+                r = prepare_member(&request->slots[i], request->form_limit,
+                                   options->map_fds ? options->map_fds[i] : NULL, &members[i], &ids[i], error);
         if (r >= 0)
                 r = fuse_check(&input, error);
         if (r >= 0)
@@ -145,4 +152,11 @@ int kernel_chain_build(_unused_ void *userdata, const FuseRequest *request, Kern
 
         *ret = TAKE_PTR(fused);
         return 0;
+}
+
+int kernel_chain_build(_unused_ void *userdata, const FuseRequest *request, KernelFused **ret, FusedInfo *ret_info,
+                       Error *error) {
+        static const FusedOptions none = { .trace_fd = -EBADF };
+
+        return fused_build(request, &none, ret, ret_info, error);
 }

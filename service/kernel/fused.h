@@ -31,6 +31,16 @@ struct KernelFused {
         size_t n_programs;
 };
 
+/* What a simulation asks of the same builder. */
+typedef struct FusedOptions {
+        const int *const *map_fds; /* by slot, by index of map: in place of the program's own; NULL: its own */
+        int trace_fd;              /* see FuseTrace; -EBADF: none */
+} FusedOptions;
+
+/* Builds a chain as kernel_chain_build() does (which is this without options). */
+int fused_build(const FuseRequest *request, const FusedOptions *options, KernelFused **ret, FusedInfo *ret_info,
+                Error *error);
+
 /* KernelOps.chain_build and .fused_free; `userdata` is a Kernel. */
 int kernel_chain_build(void *userdata, const FuseRequest *request, KernelFused **ret, FusedInfo *ret_info,
                        Error *error);

@@ -38,11 +38,19 @@ typedef struct Seat {
 } Seat;
 
 typedef struct SlotCounters {
-        uint64_t verdicts[VERDICT_BUCKETS];
-        uint64_t endings[VERDICT_BUCKETS]; /* those verdicts that ended the packet's way */
-        uint64_t packets;                  /* seen by the slot */
-        uint64_t ended;                    /* packets whose way ended here */
+        uint64_t verdicts[VERDICT_BUCKETS]; /* at the level `all` */
+        uint64_t endings[VERDICT_BUCKETS];  /* those verdicts that ended the packet's way */
+        uint64_t packets;                   /* seen by the slot, at the level `all` */
+        uint64_t bytes;                     /* of those packets, as long as they came into the chain */
+        uint64_t ended;                     /* packets whose way ended here */
+        uint64_t ended_bytes;               /* of those packets */
 } SlotCounters;
+
+typedef struct ChainCounters {
+        uint64_t packets; /* that came into the chain; never less than before while the chain is attached */
+        uint64_t bytes;
+        SlotCounters slots[CHAIN_SLOTS_MAX];
+} ChainCounters;
 
 typedef struct Chain {
         char *key; /* "INTERFACE/HOOK" */
@@ -50,7 +58,8 @@ typedef struct Chain {
         int ifindex; /* 0 while waiting */
         Hook hook;
         AttachMode mode;
-        char *mode_refusal; /* why it could not be taken to refused_mode, or NULL */
+        CounterLevel counters; /* of what runs; of what is wanted when nothing runs */
+        char *mode_refusal;    /* why it could not be taken to refused_mode, or NULL */
         AttachMode refused_mode;
         ChainState state;
         char *reason;     /* a sentence, or NULL when active */
@@ -59,6 +68,8 @@ typedef struct Chain {
         Slot *slots;      /* of what runs; of what is wanted when nothing runs */
         size_t n_slots;
         Seat seats[CHAIN_SEATS_MAX];
+        uint64_t retired_packets; /* ended at seats that have other programs now */
+        uint64_t retired_bytes;
         KernelAttachment *attachment; /* NULL when nothing runs */
         AttachmentInfo info;
         FusedInfo fused;     /* sizes and times of the last build; zero when adopted */

@@ -39,9 +39,18 @@ static const char *const slot_form_table[_SLOT_FORM_MAX] = {
         [SLOT_FORM_INLINED] = "inlined",
         [SLOT_FORM_GLOBAL] = "called",
         [SLOT_FORM_STATIC] = "called-static",
+        [SLOT_FORM_SLOT] = "slot",
 };
 
 DEFINE_STRING_TABLE(slot_form, SlotForm, _SLOT_FORM_MAX)
+
+static const char *const counter_level_table[_COUNTER_LEVEL_MAX] = {
+        [COUNTER_LEVEL_OFF] = "off",
+        [COUNTER_LEVEL_VERDICTS] = "verdicts",
+        [COUNTER_LEVEL_ALL] = "all",
+};
+
+DEFINE_STRING_TABLE(counter_level, CounterLevel, _COUNTER_LEVEL_MAX)
 
 static const char *const xdp_verdicts[] = { "aborted", "drop", "pass", "tx", "redirect", "other" };
 

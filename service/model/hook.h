@@ -66,19 +66,36 @@ typedef enum SlotForm {
         SLOT_FORM_INLINED,
         SLOT_FORM_GLOBAL, /* called as a global function: verified once, by itself */
         SLOT_FORM_STATIC, /* called as a static function: verified in its context */
+        SLOT_FORM_SLOT,   /* a program of its own, reached by a tail call that comes back */
         _SLOT_FORM_MAX,
         _SLOT_FORM_INVALID = -EINVAL,
 } SlotForm;
 
 DECLARE_STRING_TABLE(slot_form, SlotForm)
 
-#define VERDICT_BUCKETS 12
+/* How much a chain counts, from least to most. */
+typedef enum CounterLevel {
+        COUNTER_LEVEL_OFF,      /* nothing */
+        COUNTER_LEVEL_VERDICTS, /* where packets' ways ended, with which verdict, and how many bytes they had */
+        COUNTER_LEVEL_ALL,      /* besides, every verdict of every slot */
+        _COUNTER_LEVEL_MAX,
+        _COUNTER_LEVEL_INVALID = -EINVAL,
+} CounterLevel;
+
+DECLARE_STRING_TABLE(counter_level, CounterLevel)
+
+#define COUNTER_LEVEL_DEFAULT COUNTER_LEVEL_VERDICTS
+
+#define VERDICT_BUCKETS 11
 
 /* A program's row of a chain's counters: by bucket, how often it gave a verdict, and behind that how often the
  * packet's way ended with it. Which verdicts end a way depends on the place in the chain, so the second can't be told
- * from the first once a chain was changed. */
-#define COUNTER_ENDED VERDICT_BUCKETS
-#define COUNTER_CELLS (2 * VERDICT_BUCKETS)
+ * from the first once a chain was changed. Behind each of the two the bytes of those packets, by the length that they
+ * came into the chain with. The first half counts at the level `all` only. */
+#define COUNTER_SEEN_BYTES  VERDICT_BUCKETS
+#define COUNTER_ENDED       (VERDICT_BUCKETS + 1)
+#define COUNTER_ENDED_BYTES (COUNTER_ENDED + VERDICT_BUCKETS)
+#define COUNTER_CELLS       (2 * (VERDICT_BUCKETS + 1))
 
 /* Number of buckets in use on a hook; the last of them is "other". */
 unsigned verdict_buckets(Hook hook);

@@ -45,3 +45,12 @@ int program_info_copy(const ProgramInfo *from, ProgramInfo *ret) {
         copy = (ProgramInfo){};
         return 0;
 }
+
+void simulation_omissions_free(SimulationOmission *omissions, size_t n) {
+        for (size_t i = 0; i < n; i++) {
+                free(omissions[i].program);
+                free(omissions[i].map);
+                free(omissions[i].reason);
+        }
+        free(omissions);
+}

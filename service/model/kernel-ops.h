@@ -21,6 +21,7 @@
 typedef struct KernelProgram KernelProgram;       /* one loaded program instance with its maps; reference counted */
 typedef struct KernelFused KernelFused;           /* one verified fused chain program, attached or not */
 typedef struct KernelAttachment KernelAttachment; /* a chain on a hook: link (or filter), counters, pins */
+typedef struct KernelSimulation KernelSimulation; /* a fused chain over copies of its maps, on no hook */
 
 /* A chain never has more slots than this; seats are twice as many, so that one chain can be swapped for another
  * that has no program in common with it. */
@@ -86,11 +87,12 @@ typedef struct FuseRequest {
         const char *interface;
         int ifindex; /* 0: there is no such interface yet, the chain is only tried */
         Hook hook;
-        const char *signature;        /* hexadecimal digest of what the chain consists of; names the fused program */
-        const FuseSlot *slots;        /* in order */
-        size_t n_slots;               /* 1 .. CHAIN_SLOTS_MAX */
+        const char *signature; /* hexadecimal digest of what the chain consists of; names the fused program */
+        const FuseSlot *slots; /* in order */
+        size_t n_slots;        /* 1 .. CHAIN_SLOTS_MAX */
         KernelAttachment *attachment; /* what the chain will replace, so that its counters go on; or NULL */
         SlotForm form_limit; /* for tests: no slot gets an earlier form of the enum; SLOT_FORM_NONE: as is best */
+        CounterLevel counters;
 } FuseRequest;
 
 typedef struct FusedInfo {
@@ -98,6 +100,7 @@ typedef struct FusedInfo {
         char tag[17];
         SlotForm forms[CHAIN_SLOTS_MAX];
         const char *reasons[CHAIN_SLOTS_MAX]; /* static: why a slot is not inlined, a phrase; NULL where it is */
+        unsigned n_segments; /* programs that the chain was split into, joined by tail calls; 1 mostly */
         uint32_t insns;
         uint32_t verified_insns;
         uint64_t build_usec; /* putting together */
@@ -128,6 +131,35 @@ typedef struct ChainCommit {
         Error error;         /* out; ERROR_HOOK_BUSY names the holder */
 } ChainCommit;
 
+/* What a simulation could not copy. */
+typedef struct SimulationOmission {
+        char *program; /* the administrator's name */
+        char *map;
+        char *reason; /* a phrase: what the simulation has in its place */
+} SimulationOmission;
+
+/* The longest packet that can be simulated: the kernel takes no more than what fits a page beside its own
+ * (net/bpf/test_run.c). */
+#define SIMULATION_PACKET_MAX 3328 /* bytes */
+
+/* A packet after one slot, in the order of the chain. */
+typedef struct SimulationStep {
+        unsigned slot;
+        int verdict;      /* what the program returned */
+        unsigned bucket;  /* of the verdict */
+        uint32_t size;    /* bytes that the packet has now */
+        bool changed;     /* the program changed its length or contents */
+        const void *data; /* min(size, SIMULATION_PACKET_MAX) bytes; borrowed until the next run */
+} SimulationStep;
+
+/* Where a packet went. The last step's slot ended its way. */
+typedef struct SimulationResult {
+        int verdict; /* of the chain */
+        unsigned bucket;
+        SimulationStep steps[CHAIN_SLOTS_MAX];
+        size_t n_steps;
+} SimulationResult;
+
 /* What sits on an interface's hook and is not ours. */
 typedef struct ForeignInfo {
         Hook hook;
@@ -142,6 +174,8 @@ typedef struct InterfaceDetails {
         uint64_t xdp_features; /* NETDEV_XDP_ACT_*, include/uapi/linux/netdev.h */
         bool xdp_features_known;
 } InterfaceDetails;
+
+void simulation_omissions_free(SimulationOmission *omissions, size_t n);
 
 typedef struct KernelOps {
         /* Opens the object, makes its maps or keeps those of the previous instance, writes globals and, into new
@@ -225,6 +259,23 @@ typedef struct KernelOps {
         /* Sums of all CPUs, one row of COUNTER_CELLS a seat. */
         int (*chain_counters)(void *userdata, KernelAttachment *attachment,
                               uint64_t ret[CHAIN_SEATS_MAX][COUNTER_CELLS]);
+
+        /* How often the attached program ran, and how long in all (nanoseconds, on all CPUs), while the kernel kept
+         * such statistics (sysctl kernel.bpf_stats_enabled); -ENODATA: it does not keep them now. */
+        int (*chain_run_time)(void *userdata, KernelAttachment *attachment, uint64_t *ret_count, uint64_t *ret_nsec);
+
+        /* Prepares a chain, as chain_build() would build it, over copies of its programs' maps, so that packets can
+         * be run through it without a trace. ret_omissions (freed with simulation_omissions_free()) lists what
+         * could not be copied. Errors: as of chain_build(), and NotSupported. */
+        int (*simulation_new)(void *userdata, const FuseRequest *request, KernelSimulation **ret,
+                              SimulationOmission **ret_omissions, size_t *ret_n_omissions, Error *error);
+
+        /* Runs one packet (Ethernet header first). The copies of the maps keep what it did, so that packets are
+         * simulated in their order. Errors: InvalidArgument (shorter than an Ethernet header, longer than
+         * SIMULATION_PACKET_MAX). */
+        int (*simulation_run)(void *userdata, KernelSimulation *simulation, const void *packet, size_t size,
+                              SimulationResult *ret, Error *error);
+        void (*simulation_free)(KernelSimulation *simulation); /* NULL is fine */
 
         /* Driver and features of an interface; asked when somebody looks. */
         int (*interface_details)(void *userdata, int ifindex, const char *name, InterfaceDetails *ret);
