@@ -347,7 +347,7 @@ static int append_slot(sd_bus_message *reply, const Chain *chain, const Slot *sl
 static int property_slots(sd_bus *bus, const char *path, const char *interface, const char *property,
                           sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
         BusContext *context = userdata;
-        const SlotCounters *counters;
+        const ChainCounters *counters;
         Chain *chain = chain_from_path(context, path);
         int r;
 
@@ -359,14 +359,14 @@ static int property_slots(sd_bus *bus, const char *path, const char *interface, 
 
         r = sd_bus_message_open_container(reply, 'a', "(osa{sv})");
         for (size_t i = 0; r >= 0 && i < chain->n_slots; i++)
-                r = append_slot(reply, chain, &chain->slots[i], &counters[i]);
+                r = append_slot(reply, chain, &chain->slots[i], &counters->slots[i]);
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
 static int property_packets(sd_bus *bus, const char *path, const char *interface, const char *property,
                             sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
         BusContext *context = userdata;
-        const SlotCounters *counters;
+        const ChainCounters *counters;
         Chain *chain = chain_from_path(context, path);
 
         if (!chain)
@@ -374,7 +374,7 @@ static int property_packets(sd_bus *bus, const char *path, const char *interface
         counters = counters_get(&context->counters, context->event, context->manager, chain);
         if (!counters)
                 return -ENOMEM;
-        return sd_bus_message_append(reply, "t", chain->n_slots > 0 ? counters[0].packets : UINT64_C(0));
+        return sd_bus_message_append(reply, "t", counters->packets);
 }
 
 int chain_append_conflict(BusContext *context, const char *path, sd_bus_message *signal) {

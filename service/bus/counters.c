@@ -5,7 +5,7 @@
 
 typedef struct CachedCounters {
         char *key; /* of the chain */
-        SlotCounters slots[];
+        ChainCounters counters;
 } CachedCounters;
 
 void counters_clear(Counters *counters) {
@@ -22,21 +22,14 @@ void counters_done(Counters *counters) {
 }
 
 static void counters_read(Manager *manager, Chain *chain, CachedCounters *cached) {
-        uint64_t rows[CHAIN_SEATS_MAX][COUNTER_CELLS] = {};
         int r;
 
-        if (!chain->attachment)
-                return;
-        r = manager_chain_counters(manager, chain, rows);
-        if (r < 0) {
+        r = manager_read_chain_counters(manager, chain, &cached->counters);
+        if (r < 0 && r != -ENODATA)
                 log_debug("Can't read the counters of %s: %s", chain->key, strerror(-r));
-                return;
-        }
-        for (size_t i = 0; i < chain->n_slots; i++)
-                chain_slot_counters(chain, i, rows, &cached->slots[i]);
 }
 
-const SlotCounters *counters_get(Counters *counters, sd_event *event, Manager *manager, Chain *chain) {
+const ChainCounters *counters_get(Counters *counters, sd_event *event, Manager *manager, Chain *chain) {
         CachedCounters *cached;
         uint64_t iteration = 0;
 
@@ -47,9 +40,9 @@ const SlotCounters *counters_get(Counters *counters, sd_event *event, Manager *m
 
         cached = table_get(&counters->chains, chain->key);
         if (cached)
-                return cached->slots;
+                return &cached->counters;
 
-        cached = calloc(1, sizeof(CachedCounters) + (chain->n_slots + 1) * sizeof(SlotCounters));
+        cached = calloc(1, sizeof(CachedCounters));
         if (!cached)
                 return NULL;
         cached->key = strdup(chain->key);
@@ -59,5 +52,5 @@ const SlotCounters *counters_get(Counters *counters, sd_event *event, Manager *m
                 return NULL;
         }
         counters_read(manager, chain, cached);
-        return cached->slots;
+        return &cached->counters;
 }

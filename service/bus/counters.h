@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * Figures of slots, read from the kernel at most once per chain and event loop iteration: whoever asks for all
+ * Figures of chains, read from the kernel at most once per chain and event loop iteration: whoever asks for all
  * properties of all objects asks for each chain's figures many times.
  */
 
@@ -21,6 +21,6 @@ void counters_done(Counters *counters);
 /* Forgets what was read; to be called when a chain changes. */
 void counters_clear(Counters *counters);
 
-/* One SlotCounters per slot of the chain, good until the next call in another iteration; all zero when nothing runs
+/* The chain's figures, good until the next call in another iteration; all zero when nothing runs, nothing is counted
  * or the kernel does not tell. NULL: out of memory. */
-const SlotCounters *counters_get(Counters *counters, sd_event *event, Manager *manager, Chain *chain);
+const ChainCounters *counters_get(Counters *counters, sd_event *event, Manager *manager, Chain *chain);

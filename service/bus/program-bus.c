@@ -138,7 +138,7 @@ static int program_counters(BusContext *context, const Program *program, SlotCou
         Hook hook = program->info.tc ? HOOK_TC_INGRESS : HOOK_XDP;
 
         TABLE_FOREACH (Chain, chain, manager_chains(context->manager)) {
-                const SlotCounters *counters;
+                const ChainCounters *counters;
                 int slot = chain_find_slot(chain, program->name);
 
                 if (slot < 0)
@@ -147,9 +147,9 @@ static int program_counters(BusContext *context, const Program *program, SlotCou
                 if (!counters)
                         return -ENOMEM;
                 hook = chain->hook;
-                sum.packets += counters[slot].packets;
+                sum.packets += counters->slots[slot].packets;
                 for (unsigned i = 0; i < VERDICT_BUCKETS; i++)
-                        sum.verdicts[i] += counters[slot].verdicts[i];
+                        sum.verdicts[i] += counters->slots[slot].verdicts[i];
         }
         *ret = sum;
         *ret_hook = hook;

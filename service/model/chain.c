@@ -21,6 +21,7 @@ Chain *chain_new(const char *interface, Hook hook) {
         if (!chain)
                 return NULL;
         chain->hook = hook;
+        chain->counters = COUNTER_LEVEL_DEFAULT;
         chain->key = chain_key(interface, hook);
         chain->interface = strdup(interface);
         if (!chain->key || !chain->interface)
@@ -41,6 +42,13 @@ void chain_free_seats(Chain *chain) {
                 free(chain->seats[i].program);
                 chain->seats[i] = (Seat){};
         }
+        chain->retired_packets = chain->retired_bytes = 0;
+}
+
+void chain_restart_seats(Chain *chain) {
+        for (size_t i = 0; i < CHAIN_SEATS_MAX; i++)
+                memset(chain->seats[i].base, 0, sizeof(chain->seats[i].base));
+        chain->retired_packets = chain->retired_bytes = 0;
 }
 
 void chain_free(Chain *chain) {
@@ -68,17 +76,38 @@ static uint64_t since(const uint64_t *row, const uint64_t *base, unsigned i) {
         return row[i] >= base[i] ? row[i] - base[i] : 0;
 }
 
-void chain_slot_counters(const Chain *chain, size_t slot, uint64_t rows[CHAIN_SEATS_MAX][COUNTER_CELLS],
-                         SlotCounters *ret) {
-        const uint64_t *row = rows[chain->slots[slot].seat], *base = chain->seats[chain->slots[slot].seat].base;
+uint64_t chain_ended_packets(const Chain *chain, const uint64_t *row, const uint64_t *base) {
+        uint64_t n = 0;
 
-        *ret = (SlotCounters){};
+        for (unsigned i = 0; i < verdict_buckets(chain->hook); i++)
+                n += since(row, base, COUNTER_ENDED + i);
+        return n;
+}
+
+uint64_t chain_ended_bytes(const uint64_t *row, const uint64_t *base) {
+        return since(row, base, COUNTER_ENDED_BYTES);
+}
+
+static void count_slot(const Chain *chain, const uint64_t *row, const uint64_t *base, SlotCounters *ret) {
         for (unsigned i = 0; i < verdict_buckets(chain->hook); i++) {
                 ret->verdicts[i] = since(row, base, i);
                 ret->endings[i] = since(row, base, COUNTER_ENDED + i);
                 ret->packets += ret->verdicts[i];
-                ret->ended += ret->endings[i];
         }
+        ret->bytes = since(row, base, COUNTER_SEEN_BYTES);
+        ret->ended = chain_ended_packets(chain, row, base);
+        ret->ended_bytes = chain_ended_bytes(row, base);
+}
+
+void chain_count(const Chain *chain, uint64_t rows[CHAIN_SEATS_MAX][COUNTER_CELLS], ChainCounters *ret) {
+        *ret = (ChainCounters){ .packets = chain->retired_packets, .bytes = chain->retired_bytes };
+        for (unsigned i = 0; i < CHAIN_SEATS_MAX; i++) {
+                ret->packets += chain_ended_packets(chain, rows[i], chain->seats[i].base);
+                ret->bytes += chain_ended_bytes(rows[i], chain->seats[i].base);
+        }
+        for (size_t i = 0; i < chain->n_slots; i++)
+                count_slot(chain, rows[chain->slots[i].seat], chain->seats[chain->slots[i].seat].base,
+                           &ret->slots[i]);
 }
 
 const char *chain_mode_in_effect(const Chain *chain) {

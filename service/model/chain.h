@@ -5,7 +5,9 @@
  * A chain: the ordered programs on one hook of one interface, as it runs and as it is wanted.
  *
  * `slots` is what runs now. Counters are read from the kernel by seat: a program keeps its seat while the chain
- * lives, so its figures go on through reorders; `base` is what the seat's row held when the program got it.
+ * lives, so its figures go on through reorders; `base` is what the seat's row held when the program got it. Each
+ * packet's way ends at one seat, so what came into the chain is the sum of what ended at its seats, those included
+ * whose programs have left; what ended there before they were given to others is `retired`.
  */
 
 #include "model/interface.h"
@@ -33,7 +35,7 @@ typedef struct Slot {
 } Slot;
 
 typedef struct Seat {
-        char *program; /* NULL: free */
+        char *program; /* NULL: free; what its row has still counts for the chain */
         uint64_t base[COUNTER_CELLS];
 } Seat;
 
@@ -87,14 +89,20 @@ DEFINE_CLEANUP(Chain *, chain_free)
 
 void slots_free(Slot *slots, size_t n_slots);
 
+/* Frees all seats and forgets what ended at them. */
 void chain_free_seats(Chain *chain);
+/* Rows begin anew at zero, those of a new attachment: seats stay with their programs, what ended is forgotten. */
+void chain_restart_seats(Chain *chain);
 
 /* Index of the program's slot, or -ENOENT. */
 int chain_find_slot(const Chain *chain, const char *program);
 
-/* Derives a slot's figures from the kernel's rows (KernelOps.chain_counters()). */
-void chain_slot_counters(const Chain *chain, size_t slot, uint64_t rows[CHAIN_SEATS_MAX][COUNTER_CELLS],
-                         SlotCounters *ret);
+/* How many packets, or bytes of them, ended at a seat between two readings of its row. */
+uint64_t chain_ended_packets(const Chain *chain, const uint64_t *row, const uint64_t *base);
+uint64_t chain_ended_bytes(const uint64_t *row, const uint64_t *base);
+
+/* Derives the figures of a chain and its slots from the kernel's rows (KernelOps.chain_counters()). */
+void chain_count(const Chain *chain, uint64_t rows[CHAIN_SEATS_MAX][COUNTER_CELLS], ChainCounters *ret);
 
 /* "native", "generic", "tcx", "clsact", or "" when nothing runs: how the chain sits on its hook. */
 const char *chain_mode_in_effect(const Chain *chain);

@@ -275,10 +275,20 @@ const char *manager_get_document(Manager *manager, const char *name) {
         return item && item->document ? item->document->text : NULL;
 }
 
-int manager_chain_counters(Manager *manager, Chain *chain, uint64_t ret[CHAIN_SEATS_MAX][COUNTER_CELLS]) {
-        if (!chain->attachment)
+int manager_read_chain_counters(Manager *manager, Chain *chain, ChainCounters *ret) {
+        uint64_t(*rows)[COUNTER_CELLS] _cleanup_free_ = NULL;
+        int r;
+
+        if (!chain->attachment || chain->counters == COUNTER_LEVEL_OFF)
                 return -ENODATA;
-        return manager->ops->chain_counters(manager->kernel, chain->attachment, ret);
+        rows = calloc(CHAIN_SEATS_MAX, sizeof(*rows));
+        if (!rows)
+                return -ENOMEM;
+        r = manager->ops->chain_counters(manager->kernel, chain->attachment, rows);
+        if (r < 0)
+                return r;
+        chain_count(chain, rows, ret);
+        return 0;
 }
 
 int manager_interface_details(Manager *manager, Interface *interface, InterfaceDetails *ret) {

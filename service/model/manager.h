@@ -124,7 +124,8 @@ int manager_visit_documents(Manager *manager, DocumentVisitor visit, void *userd
 const char *manager_get_document(Manager *manager, const char *name);
 
 /* Live figures and kernel access for objects of the manager. */
-int manager_chain_counters(Manager *manager, Chain *chain, uint64_t ret[CHAIN_SEATS_MAX][COUNTER_CELLS]);
+/* -ENODATA: nothing runs, or what runs does not count. Chain.counters says which of the figures mean something. */
+int manager_read_chain_counters(Manager *manager, Chain *chain, ChainCounters *ret);
 int manager_interface_details(Manager *manager, Interface *interface, InterfaceDetails *ret);
 int manager_interface_foreign(Manager *manager, Interface *interface, ForeignInfo **ret, size_t *ret_n);
 const KernelOps *manager_kernel_ops(Manager *manager, void **ret_userdata);

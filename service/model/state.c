@@ -23,6 +23,14 @@ static void add_number(json_object *object, const char *name, uint64_t value) {
         json_object_object_add(object, name, json_object_new_uint64(value));
 }
 
+/* A seat that has nothing to be remembered. */
+static bool seat_is_blank(const Seat *seat) {
+        for (unsigned b = 0; b < COUNTER_CELLS; b++)
+                if (seat->base[b] != 0)
+                        return false;
+        return !seat->program;
+}
+
 static json_object *seat_json(const Seat *seat, unsigned i) {
         json_object *o = json_object_new_object(), *base = json_object_new_array();
 
@@ -45,6 +53,8 @@ static json_object *chain_json(const Chain *chain) {
         add_string(o, "signature", chain->signature);
         add_number(o, "program-id", chain->info.program_id);
         add_number(o, "generation", chain->generation);
+        add_number(o, "retired-packets", chain->retired_packets);
+        add_number(o, "retired-bytes", chain->retired_bytes);
         STRV_FOREACH (document, chain->documents)
                 json_object_array_add(documents, json_object_new_string(*document));
         json_object_object_add(o, "documents", documents);
@@ -60,7 +70,7 @@ static json_object *chain_json(const Chain *chain) {
                 json_object_array_add(slots, s);
         }
         for (unsigned i = 0; i < CHAIN_SEATS_MAX; i++)
-                if (chain->seats[i].program)
+                if (!seat_is_blank(&chain->seats[i]))
                         json_object_array_add(seats, seat_json(&chain->seats[i], i));
         json_object_object_add(o, "slots", slots);
         json_object_object_add(o, "seats", seats);
@@ -185,19 +195,21 @@ static int load_slots(Chain *chain, json_object *slots) {
         return 0;
 }
 
+/* Rows of another length are of a service that counted otherwise; its map is as little use as they are, and counters
+ * begin anew. */
 static int load_seats(Chain *chain, json_object *seats) {
         for (size_t i = 0; i < json_object_array_length(seats); i++) {
                 json_object *s = json_object_array_get_idx(seats, i);
                 json_object *base = get_array(s, "base", COUNTER_CELLS);
-                const char *program = get_string(s, "program");
                 uint64_t seat = get_number(s, "seat");
+                int r;
 
-                if (!program || !base || seat >= CHAIN_SEATS_MAX || chain->seats[seat].program)
+                if (!base || seat >= CHAIN_SEATS_MAX || !seat_is_blank(&chain->seats[seat]))
                         return -EBADMSG;
-                chain->seats[seat].program = strdup(program);
-                if (!chain->seats[seat].program)
-                        return -ENOMEM;
-                for (size_t b = 0; b < json_object_array_length(base); b++)
+                r = free_and_strdup(&chain->seats[seat].program, get_string(s, "program"));
+                if (r < 0)
+                        return r;
+                for (size_t b = 0; json_object_array_length(base) == COUNTER_CELLS && b < COUNTER_CELLS; b++)
                         chain->seats[seat].base[b] = json_object_get_uint64(json_object_array_get_idx(base, b));
         }
         return 0;
@@ -235,6 +247,8 @@ static int load_chain(Manager *manager, json_object *o) {
         chain->ifindex = (int) get_number(o, "ifindex");
         chain->generation = get_number(o, "generation");
         chain->info.program_id = (uint32_t) get_number(o, "program-id");
+        chain->retired_packets = get_number(o, "retired-packets");
+        chain->retired_bytes = get_number(o, "retired-bytes");
         chain->state = CHAIN_STATE_WAITING;
         r = free_and_strdup(&chain->signature, signature);
         if (r >= 0)

@@ -6,15 +6,24 @@
 #include "util/log.h"
 #include "util/strv.h"
 
-static void free_seats(Chain *chain) {
+/* Seats get the programs that the transaction gave them; what ended there before is retired. Those whose programs
+ * left are free, and keep their base: what ended there still counts for the chain. */
+static void take_seats(Chain *chain, Target *target) {
         for (unsigned i = 0; i < CHAIN_SEATS_MAX; i++) {
-                Seat *seat = &chain->seats[i];
+                Seat *seat = &chain->seats[i], *fresh = target->new_seats ? &target->new_seats[i] : NULL;
 
-                if (!seat->program || chain_find_slot(chain, seat->program) >= 0)
-                        continue;
-                free(seat->program);
-                *seat = (Seat){};
+                if (fresh && fresh->program) {
+                        chain->retired_packets += chain_ended_packets(chain, fresh->base, seat->base);
+                        chain->retired_bytes += chain_ended_bytes(fresh->base, seat->base);
+                        seat->program = TAKE_PTR(fresh->program);
+                        memcpy(seat->base, fresh->base, sizeof(seat->base));
+                } else if (seat->program && chain_find_slot(chain, seat->program) < 0) {
+                        free(seat->program);
+                        seat->program = NULL;
+                }
         }
+        if (target->commit.created)
+                chain_restart_seats(chain);
 }
 
 static void take_slots(Chain *chain, Target *target) {
@@ -33,11 +42,7 @@ static int apply_built(Manager *manager, Target *target, uint64_t generation) {
         chain->fused = target->info;
         chain->generation = generation;
         take_slots(chain, target);
-        memset(target->new_seat, 0, sizeof(target->new_seat));
-        free_seats(chain);
-        if (target->commit.created)
-                for (unsigned i = 0; i < CHAIN_SEATS_MAX; i++)
-                        memset(chain->seats[i].base, 0, sizeof(chain->seats[i].base));
+        take_seats(chain, target);
         return free_and_strdup(&chain->signature, target->signature);
 }
 

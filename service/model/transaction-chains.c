@@ -61,12 +61,9 @@ static int add_target(Transaction *t, Chain *chain, const char *name, Hook hook,
 void target_free(Transaction *t, Target *target) {
         if (!target)
                 return;
-        if (target->chain)
-                for (unsigned i = 0; i < CHAIN_SEATS_MAX; i++)
-                        if (target->new_seat[i]) {
-                                free(target->chain->seats[i].program);
-                                target->chain->seats[i] = (Seat){};
-                        }
+        for (unsigned i = 0; target->new_seats && i < CHAIN_SEATS_MAX; i++)
+                free(target->new_seats[i].program);
+        free(target->new_seats);
         if (target->fresh)
                 chain_free(target->chain);
         wanted_done(&target->wanted);
@@ -211,16 +208,16 @@ static int read_rows(Transaction *t, Target *target, Rows *rows) {
         int r = 0;
 
         if (!rows->read && target_attachment(target))
-                r = manager_chain_counters(t->manager, target->chain, rows->rows);
+                r = t->manager->ops->chain_counters(t->manager->kernel, target_attachment(target), rows->rows);
         rows->read = true;
-        if (r < 0)
+        if (r < 0 && r != -ENODATA)
                 return error_set(&target->error, ERROR_FAILED, "%s: the counters can't be read: %s",
                                  target->chain->key, strerror(-r));
         return 0;
 }
 
 static int take_seat(Transaction *t, Target *target, const char *program, Rows *rows, unsigned *ret) {
-        Chain *chain = target->chain;
+        const Chain *chain = target->chain;
         int r;
 
         for (unsigned i = 0; i < CHAIN_SEATS_MAX; i++)
@@ -231,14 +228,17 @@ static int take_seat(Transaction *t, Target *target, const char *program, Rows *
         r = read_rows(t, target, rows);
         if (r < 0)
                 return r;
+        if (!target->new_seats)
+                target->new_seats = calloc(CHAIN_SEATS_MAX, sizeof(Seat));
+        if (!target->new_seats)
+                return -ENOMEM;
         for (unsigned i = 0; i < CHAIN_SEATS_MAX; i++) {
-                if (chain->seats[i].program)
+                if (chain->seats[i].program || target->new_seats[i].program)
                         continue;
-                chain->seats[i].program = strdup(program);
-                if (!chain->seats[i].program)
+                target->new_seats[i].program = strdup(program);
+                if (!target->new_seats[i].program)
                         return -ENOMEM;
-                memcpy(chain->seats[i].base, rows->rows[i], sizeof(chain->seats[i].base));
-                target->new_seat[i] = true;
+                memcpy(target->new_seats[i].base, rows->rows[i], sizeof(target->new_seats[i].base));
                 *ret = i;
                 return 0;
         }

@@ -45,11 +45,11 @@ typedef struct Target {
         char signature[DIGEST_HEX_SIZE];
         Slot *slots;
         size_t n_slots;
-        bool new_seat[CHAIN_SEATS_MAX]; /* seats taken by this transaction */
-        bool changed_by_others;         /* another program is in our link */
-        bool lost;                      /* somebody took the chain off its hook; its attachment is good for nothing */
-        bool keeps_mode;                /* the mode should change, but not by this transaction */
-        bool reattach;                  /* the mode changes: off the hook and on again */
+        Seat *new_seats;        /* by seat, with program: those taken by this transaction; NULL: none */
+        bool changed_by_others; /* another program is in our link */
+        bool lost;              /* somebody took the chain off its hook; its attachment is good for nothing */
+        bool keeps_mode;        /* the mode should change, but not by this transaction */
+        bool reattach;          /* the mode changes: off the hook and on again */
         AttachMode mode_before;
         KernelFused *back; /* for a reattachment that fails: what runs now, built once more */
         KernelFused *fused;

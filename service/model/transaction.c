@@ -180,8 +180,7 @@ static void come_back(Transaction *t, Target *target) {
         manager->ops->chain_release(manager->kernel, &commit);
         chain->attachment = commit.attachment;
         chain->info = commit.info;
-        for (unsigned i = 0; i < CHAIN_SEATS_MAX; i++)
-                memset(chain->seats[i].base, 0, sizeof(chain->seats[i].base));
+        chain_restart_seats(chain);
 }
 
 /* A change of the XDP mode can't be atomic: one link has one mode. The chain goes off the hook and on again; where

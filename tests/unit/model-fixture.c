@@ -421,15 +421,13 @@ void fx_expect_reason(Fixture *fx, const char *interface, Hook hook, const char 
 }
 
 uint64_t fx_packets(Fixture *fx, const char *interface, Hook hook, const char *program) {
-        uint64_t rows[CHAIN_SEATS_MAX][COUNTER_CELLS];
         Chain *chain = fx_chain(fx, interface, hook);
-        SlotCounters counters;
+        ChainCounters counters;
         int slot = chain_find_slot(chain, program);
 
         assert_true(slot >= 0);
-        assert_int_equal(manager_chain_counters(fx->manager, chain, rows), 0);
-        chain_slot_counters(chain, (size_t) slot, rows, &counters);
-        return counters.packets;
+        assert_int_equal(manager_read_chain_counters(fx->manager, chain, &counters), 0);
+        return counters.slots[slot].packets;
 }
 
 void fx_send(Fixture *fx, const char *interface, Hook hook, const char *verdict, uint64_t n) {
