@@ -203,6 +203,11 @@ int manager_change(Manager *manager, const char *name, Layer layer, Document *do
 
         if (options->dry_run) {
                 *ret_generation = manager->generation;
+                if (options->prepared) {
+                        r = options->prepared(c.transaction, options->prepared_userdata, error);
+                        if (r < 0)
+                                return r;
+                }
                 if (ret_report) {
                         *ret_report = transaction_report(c.transaction, manager->generation, true);
                         return *ret_report ? 0 : -ENOMEM;

@@ -42,6 +42,10 @@ typedef struct Pending {
 } Pending;
 
 typedef struct Manager Manager;
+typedef struct Transaction Transaction;
+
+/* Sees what a dry run has prepared before it is dropped. A failure of it is one of the change. */
+typedef int (*PreparedVisitor)(Transaction *transaction, void *userdata, Error *error);
 
 typedef struct ChangeOptions {
         bool runtime; /* until reboot */
@@ -51,6 +55,8 @@ typedef struct ChangeOptions {
         uint64_t confirm_timeout;   /* microseconds, 0: no confirmation is asked for */
         const char *base_directory; /* Apply: where relative object names are looked up first, or NULL */
         const char *origin;         /* who asked, for logs and signals */
+        PreparedVisitor prepared;   /* Apply with dry_run, or NULL */
+        void *prepared_userdata;
 } ChangeOptions;
 
 /* `paths` must outlive the manager. `ops` and `observer` are copied by reference. */

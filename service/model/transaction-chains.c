@@ -333,13 +333,18 @@ static bool mode_fits(const Target *target) {
         return true;
 }
 
+bool transaction_knows_running(Transaction *t, const Chain *chain) {
+        char signature[DIGEST_HEX_SIZE];
+
+        return sign(t, chain->hook, chain->slots, chain->n_slots, true, signature) >= 0 &&
+               streq_ptr(chain->signature, signature);
+}
+
 /* Could what runs be built once more, to come back to it? Not if it was adopted with programs that are others now. */
 static bool can_come_back(Transaction *t, const Target *target) {
         const Chain *chain = target->chain;
-        char signature[DIGEST_HEX_SIZE];
 
-        if (sign(t, chain->hook, chain->slots, chain->n_slots, true, signature) < 0 ||
-            !streq_ptr(chain->signature, signature))
+        if (!transaction_knows_running(t, chain))
                 return false;
         for (size_t i = 0; i < chain->n_slots; i++) {
                 const Program *program = manager_get_program(t->manager, chain->slots[i].program);

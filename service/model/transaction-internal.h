@@ -100,6 +100,9 @@ void target_free(Transaction *t, Target *target);
 void target_check(Transaction *t, Target *target);
 /* The attachment that can be worked with, or NULL. */
 KernelAttachment *target_attachment(const Target *target);
+/* Does the chain run what the manager's programs are now? Not if it was adopted with others, or lagged behind when
+ * they were upgraded. */
+bool transaction_knows_running(Transaction *t, const Chain *chain);
 /* Slots with seats, and the signature of the whole. */
 int target_arrange(Transaction *t, Target *target);
 /* Can what the chain runs stay as it is? Sets the action. */

@@ -13,8 +13,6 @@
 
 #include "model/manager-internal.h"
 
-typedef struct Transaction Transaction;
-
 /* `document`: name of the document that changed, for a strict transaction; NULL: lenient. References are taken. */
 int transaction_new(Manager *manager, Desired *desired, const char *document, Transaction **ret);
 
