@@ -87,9 +87,9 @@ typedef struct FuseRequest {
         const char *interface;
         int ifindex; /* 0: there is no such interface yet, the chain is only tried */
         Hook hook;
-        const char *signature; /* hexadecimal digest of what the chain consists of; names the fused program */
-        const FuseSlot *slots; /* in order */
-        size_t n_slots;        /* 1 .. CHAIN_SLOTS_MAX */
+        const char *signature;        /* hexadecimal digest of what the chain consists of; names the fused program */
+        const FuseSlot *slots;        /* in order */
+        size_t n_slots;               /* 1 .. CHAIN_SLOTS_MAX */
         KernelAttachment *attachment; /* what the chain will replace, so that its counters go on; or NULL */
         SlotForm form_limit; /* for tests: no slot gets an earlier form of the enum; SLOT_FORM_NONE: as is best */
         CounterLevel counters;
@@ -131,16 +131,17 @@ typedef struct ChainCommit {
         Error error;         /* out; ERROR_HOOK_BUSY names the holder */
 } ChainCommit;
 
-/* What a simulation could not copy. */
+/* In what a simulation differs from the chain that packets meet: what it could not copy, or does not do. */
 typedef struct SimulationOmission {
         char *program; /* the administrator's name */
-        char *map;
-        char *reason; /* a phrase: what the simulation has in its place */
+        char *map;     /* "": it is about the program itself */
+        char *reason;  /* a phrase: what the simulation has in its place */
 } SimulationOmission;
 
-/* The longest packet that can be simulated: the kernel takes no more than what fits a page beside its own
- * (net/bpf/test_run.c). */
-#define SIMULATION_PACKET_MAX 3328 /* bytes */
+/* The longest packet that can be simulated: what fits a page of 4096 bytes beside the headroom (256) and the kernel's
+ * own record (320) that XDP packets have (net/bpf/test_run.c; for TC it takes 3712). Longer ones would reach XDP
+ * programs in pieces. */
+#define SIMULATION_PACKET_MAX 3520 /* bytes */
 
 /* A packet after one slot, in the order of the chain. */
 typedef struct SimulationStep {
@@ -266,13 +267,15 @@ typedef struct KernelOps {
 
         /* Prepares a chain, as chain_build() would build it, over copies of its programs' maps, so that packets can
          * be run through it without a trace. ret_omissions (freed with simulation_omissions_free()) lists what
-         * could not be copied. Errors: as of chain_build(), and NotSupported. */
+         * could not be copied. Errors: as of chain_build(), LimitExceeded (more to copy than a simulation may) and
+         * NotSupported. */
         int (*simulation_new)(void *userdata, const FuseRequest *request, KernelSimulation **ret,
                               SimulationOmission **ret_omissions, size_t *ret_n_omissions, Error *error);
 
         /* Runs one packet (Ethernet header first). The copies of the maps keep what it did, so that packets are
-         * simulated in their order. Errors: InvalidArgument (shorter than an Ethernet header, longer than
-         * SIMULATION_PACKET_MAX). */
+         * simulated in their order; time passes as it does, not as in a capture. Errors: InvalidArgument (shorter
+         * than an Ethernet header, or for TC shorter than the IP header that it says it has; longer than
+         * SIMULATION_PACKET_MAX): such a packet was not run, the next one can be. */
         int (*simulation_run)(void *userdata, KernelSimulation *simulation, const void *packet, size_t size,
                               SimulationResult *ret, Error *error);
         void (*simulation_free)(KernelSimulation *simulation); /* NULL is fine */
