@@ -2,6 +2,7 @@
 #include "bus/manager-bus.h"
 
 #include "bus/context.h"
+#include "bus/metrics-bus.h"
 #include "bus/options.h"
 #include "bus/wire.h"
 #include "config-build.h"
@@ -416,6 +417,8 @@ static const sd_bus_vtable manager_vtable[] = {
                                 method_list_documents, BUS_PUBLIC),
         SD_BUS_METHOD_WITH_ARGS("GetDocument", SD_BUS_ARGS("s", name), SD_BUS_RESULT("s", document),
                                 method_get_document, BUS_PUBLIC),
+        SD_BUS_METHOD_WITH_ARGS("GetMetrics", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("s", text),
+                                metrics_bus_get, BUS_PUBLIC),
         SD_BUS_METHOD_WITH_ARGS("GetInterface", SD_BUS_ARGS("s", name), SD_BUS_RESULT("o", interface),
                                 method_get_interface, BUS_PUBLIC),
         SD_BUS_METHOD_WITH_ARGS("GetChain", SD_BUS_ARGS("s", interface, "s", hook), SD_BUS_RESULT("o", chain),
