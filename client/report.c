@@ -66,6 +66,12 @@ static void show_chain(Client *client, Grid *grid, json_object *chain) {
         grid_cell(grid, style_of_change(change), change);
         cell_programs(client, grid, chain, change);
         cell_times(client, grid, chain);
+        if (!strempty(json_text(chain, "counters-before"))) {
+                grid_row(grid, LAYOUT_PROGRAM, NULL);
+                grid_cell(grid, STYLE_NONE, "counters");
+                grid_cellf(grid, STYLE_NONE, "%s  %s  %s", json_text(chain, "counters-before"),
+                           output_glyph(&client->output, GLYPH_ARROW), json_text(chain, "counters"));
+        }
 }
 
 /* "hits, denied_v4": the maps of a program that kept their contents, or those that could not. */

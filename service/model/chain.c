@@ -45,9 +45,13 @@ void chain_free_seats(Chain *chain) {
         chain->retired_packets = chain->retired_bytes = 0;
 }
 
-void chain_restart_seats(Chain *chain) {
+void chain_reset_rows(Chain *chain) {
         for (size_t i = 0; i < CHAIN_SEATS_MAX; i++)
                 memset(chain->seats[i].base, 0, sizeof(chain->seats[i].base));
+}
+
+void chain_restart(Chain *chain) {
+        chain_reset_rows(chain);
         chain->retired_packets = chain->retired_bytes = 0;
 }
 
@@ -76,38 +80,37 @@ static uint64_t since(const uint64_t *row, const uint64_t *base, unsigned i) {
         return row[i] >= base[i] ? row[i] - base[i] : 0;
 }
 
-uint64_t chain_ended_packets(const Chain *chain, const uint64_t *row, const uint64_t *base) {
-        uint64_t n = 0;
-
-        for (unsigned i = 0; i < verdict_buckets(chain->hook); i++)
-                n += since(row, base, COUNTER_ENDED + i);
-        return n;
-}
-
-uint64_t chain_ended_bytes(const uint64_t *row, const uint64_t *base) {
-        return since(row, base, COUNTER_ENDED_BYTES);
-}
-
 static void count_slot(const Chain *chain, const uint64_t *row, const uint64_t *base, SlotCounters *ret) {
         for (unsigned i = 0; i < verdict_buckets(chain->hook); i++) {
                 ret->verdicts[i] = since(row, base, i);
                 ret->endings[i] = since(row, base, COUNTER_ENDED + i);
                 ret->packets += ret->verdicts[i];
+                ret->ended += ret->endings[i];
         }
         ret->bytes = since(row, base, COUNTER_SEEN_BYTES);
-        ret->ended = chain_ended_packets(chain, row, base);
-        ret->ended_bytes = chain_ended_bytes(row, base);
+        ret->ended_bytes = since(row, base, COUNTER_ENDED_BYTES);
+}
+
+static void sum_rows(const Chain *chain, uint64_t rows[CHAIN_SEATS_MAX][COUNTER_CELLS], uint64_t *packets,
+                     uint64_t *bytes) {
+        for (unsigned seat = 0; seat < CHAIN_SEATS_MAX; seat++) {
+                for (unsigned i = 0; i < verdict_buckets(chain->hook); i++)
+                        *packets += rows[seat][COUNTER_ENDED + i];
+                *bytes += rows[seat][COUNTER_ENDED_BYTES];
+        }
 }
 
 void chain_count(const Chain *chain, uint64_t rows[CHAIN_SEATS_MAX][COUNTER_CELLS], ChainCounters *ret) {
         *ret = (ChainCounters){ .packets = chain->retired_packets, .bytes = chain->retired_bytes };
-        for (unsigned i = 0; i < CHAIN_SEATS_MAX; i++) {
-                ret->packets += chain_ended_packets(chain, rows[i], chain->seats[i].base);
-                ret->bytes += chain_ended_bytes(rows[i], chain->seats[i].base);
-        }
+        sum_rows(chain, rows, &ret->packets, &ret->bytes);
         for (size_t i = 0; i < chain->n_slots; i++)
                 count_slot(chain, rows[chain->slots[i].seat], chain->seats[chain->slots[i].seat].base,
                            &ret->slots[i]);
+}
+
+void chain_retire_rows(Chain *chain, uint64_t rows[CHAIN_SEATS_MAX][COUNTER_CELLS]) {
+        sum_rows(chain, rows, &chain->retired_packets, &chain->retired_bytes);
+        chain_reset_rows(chain);
 }
 
 const char *chain_mode_in_effect(const Chain *chain) {

@@ -6,8 +6,8 @@
  *
  * `slots` is what runs now. Counters are read from the kernel by seat: a program keeps its seat while the chain
  * lives, so its figures go on through reorders; `base` is what the seat's row held when the program got it. Each
- * packet's way ends at one seat, so what came into the chain is the sum of what ended at its seats, those included
- * whose programs have left; what ended there before they were given to others is `retired`.
+ * packet's way ends at one seat, so what came into the chain is the sum of what ended in all rows, whoever sat there;
+ * what stood in rows that are no more is `retired`.
  */
 
 #include "model/interface.h"
@@ -35,7 +35,7 @@ typedef struct Slot {
 } Slot;
 
 typedef struct Seat {
-        char *program; /* NULL: free; what its row has still counts for the chain */
+        char *program; /* NULL: free */
         uint64_t base[COUNTER_CELLS];
 } Seat;
 
@@ -70,7 +70,7 @@ typedef struct Chain {
         Slot *slots;      /* of what runs; of what is wanted when nothing runs */
         size_t n_slots;
         Seat seats[CHAIN_SEATS_MAX];
-        uint64_t retired_packets; /* ended at seats that have other programs now */
+        uint64_t retired_packets; /* that came in while the chain had other rows */
         uint64_t retired_bytes;
         KernelAttachment *attachment; /* NULL when nothing runs */
         AttachmentInfo info;
@@ -91,15 +91,15 @@ void slots_free(Slot *slots, size_t n_slots);
 
 /* Frees all seats and forgets what ended at them. */
 void chain_free_seats(Chain *chain);
-/* Rows begin anew at zero, those of a new attachment: seats stay with their programs, what ended is forgotten. */
-void chain_restart_seats(Chain *chain);
+/* The rows begin anew at zero: seats stay with their programs. */
+void chain_reset_rows(Chain *chain);
+/* So does the chain as a whole, with a new attachment: what ended is forgotten. */
+void chain_restart(Chain *chain);
+/* The rows will go, and this is the last reading of them: what ended is kept with the chain. */
+void chain_retire_rows(Chain *chain, uint64_t rows[CHAIN_SEATS_MAX][COUNTER_CELLS]);
 
 /* Index of the program's slot, or -ENOENT. */
 int chain_find_slot(const Chain *chain, const char *program);
-
-/* How many packets, or bytes of them, ended at a seat between two readings of its row. */
-uint64_t chain_ended_packets(const Chain *chain, const uint64_t *row, const uint64_t *base);
-uint64_t chain_ended_bytes(const uint64_t *row, const uint64_t *base);
 
 /* Derives the figures of a chain and its slots from the kernel's rows (KernelOps.chain_counters()). */
 void chain_count(const Chain *chain, uint64_t rows[CHAIN_SEATS_MAX][COUNTER_CELLS], ChainCounters *ret);

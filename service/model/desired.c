@@ -340,6 +340,10 @@ static int merge_fragment(Wanted *wanted, const ChainDef *def, const Fragments *
                 wanted->mode = def->mode;
                 *mode_from = def;
         }
+        if (def->counters_set) {
+                wanted->counters = wanted->counters_set ? MAX2(wanted->counters, def->counters) : def->counters;
+                wanted->counters_set = true;
+        }
         wanted->detached = wanted->detached || def->detached;
         if (!strv_contains(wanted->documents, def->document->name))
                 return strv_append(&wanted->documents, def->document->name);
@@ -375,6 +379,8 @@ int desired_chain(const Desired *desired, const LinkRecord *link, Hook hook, Wan
                 if (r < 0)
                         return r;
         }
+        if (!wanted.counters_set)
+                wanted.counters = COUNTER_LEVEL_DEFAULT;
         for (size_t i = 0; i < fragments.n; i++)
                 apply_sequence(&wanted, fragments.items[i]->sequence);
 

@@ -46,6 +46,8 @@ typedef struct Wanted {
         WantedSlot *slots;
         size_t n_slots;
         AttachMode mode;
+        CounterLevel counters; /* the most detailed that a fragment names */
+        bool counters_set;     /* one does; else it is the default */
         bool detached;
         char **documents; /* NULL-terminated names, in order, none twice */
 } Wanted;

@@ -393,18 +393,55 @@ static int read_interfaces(ChainDef *chain, const JsonReader *reader) {
         return 0;
 }
 
+/* The members of a chain that are one of a few words. */
+static int read_words(ChainDef *def, const JsonReader *reader) {
+        const char *hooks[_HOOK_MAX], *modes[_ATTACH_MODE_MAX], *levels[_COUNTER_LEVEL_MAX];
+        int r, word = 0;
+
+        for (int i = 0; i < _HOOK_MAX; i++)
+                hooks[i] = hook_to_string(i);
+        for (int i = 0; i < _ATTACH_MODE_MAX; i++)
+                modes[i] = attach_mode_to_string(i);
+        for (int i = 0; i < _COUNTER_LEVEL_MAX; i++)
+                levels[i] = counter_level_to_string(i);
+
+        r = json_reader_word(reader, "hook", hooks, ELEMENTSOF(hooks), &word);
+        if (r < 0)
+                return r;
+        def->hook = (Hook) word;
+
+        r = json_reader_word(reader, "mode", modes, ELEMENTSOF(modes), &word);
+        if (r < 0)
+                return r;
+        if (r > 0) {
+                if (hook_is_tc(def->hook) && word != ATTACH_MODE_BEST)
+                        return json_reader_fail(reader, "mode",
+                                                "native and generic are modes of XDP; remove it for a TC hook");
+                def->mode = (AttachMode) word;
+                def->mode_set = true;
+        }
+
+        r = json_reader_word(reader, "counters", levels, ELEMENTSOF(levels), &word);
+        if (r < 0)
+                return r;
+        if (r > 0) {
+                def->counters = (CounterLevel) word;
+                def->counters_set = true;
+        }
+        return 0;
+}
+
 static int read_chain(Document *document, json_object *value, size_t index, Error *error) {
         static const JsonField fields[] = {
                 { "interfaces", JSON_ARRAY, true }, { "hook", JSON_STRING, true }, { "mode", JSON_STRING },
                 { "order", JSON_INTEGER },          { "programs", JSON_ARRAY },    { "sequence", JSON_ARRAY },
                 { "without", JSON_ARRAY },          { "detached", JSON_BOOLEAN },  { "description", JSON_STRING },
+                { "counters", JSON_STRING },
         };
-        static const char *const modes[] = { "best", "native", "generic" };
         ChainDef *def = &document->chains[index];
-        const char *hooks[_HOOK_MAX];
         JsonReader reader;
         int64_t order = CHAIN_ORDER_DEFAULT;
-        int r, hook = 0, mode = 0;
+        int r;
 
         *def = (ChainDef){ .document = document };
         document->n_chains = index + 1;
@@ -415,24 +452,9 @@ static int read_chain(Document *document, json_object *value, size_t index, Erro
         if (r < 0)
                 return r;
 
-        for (int i = 0; i < _HOOK_MAX; i++)
-                hooks[i] = hook_to_string(i);
-        r = json_reader_word(&reader, "hook", hooks, ELEMENTSOF(hooks), &hook);
+        r = read_words(def, &reader);
         if (r < 0)
                 return r;
-        def->hook = (Hook) hook;
-
-        r = json_reader_word(&reader, "mode", modes, ELEMENTSOF(modes), &mode);
-        if (r < 0)
-                return r;
-        if (r > 0) {
-                if (hook_is_tc(def->hook) && mode != ATTACH_MODE_BEST)
-                        return json_reader_fail(&reader, "mode",
-                                                "native and generic are modes of XDP; remove it for a TC hook");
-                def->mode = (AttachMode) mode;
-                def->mode_set = true;
-        }
-
         r = json_reader_integer(&reader, "order", 0, 65535, &order);
         if (r < 0)
                 return r;

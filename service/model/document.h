@@ -64,6 +64,8 @@ typedef struct ChainDef {
         Hook hook;
         AttachMode mode;
         bool mode_set;
+        CounterLevel counters;
+        bool counters_set;
         unsigned order;
         SlotDef *slots;
         size_t n_slots;

@@ -155,6 +155,9 @@ static json_object *edit_json(const Edit *edit, const Chain *chain) {
         STRV_FOREACH (program, edit->programs)
                 json_object_array_add(programs, slot_json(edit, *program, chain->hook));
         json_object_object_add(o, "programs", programs);
+        if (edit->present && edit->present->counters_set)
+                json_object_object_add(o, "counters",
+                                       json_object_new_string(counter_level_to_string(edit->present->counters)));
         if (edit->ordered)
                 json_object_object_add(o, "sequence", names_json(edit->sequence));
         if (!is_empty(edit->without))
@@ -178,14 +181,19 @@ static bool can_go(Manager *manager, const Edit *edit, const ChangeOptions *opti
         return n <= 1;
 }
 
+/* What somebody wrote into the edit's document by hand counts as well. */
+static bool has_something(const Edit *edit) {
+        return !is_empty(edit->programs) || !is_empty(edit->without) || edit->ordered || edit->detached ||
+               (edit->present && edit->present->counters_set);
+}
+
 static int edit_finish(Manager *manager, Edit *edit, const Chain *chain, const ChangeOptions *options,
                        uint64_t *ret_generation, Error *error) {
         _cleanup_json_ json_object *root = edit_json(edit, chain);
         _cleanup_free_ char *text = NULL;
         const char *json;
 
-        if (is_empty(edit->programs) && is_empty(edit->without) && !edit->ordered && !edit->detached &&
-            can_go(manager, edit, options)) {
+        if (!has_something(edit) && can_go(manager, edit, options)) {
                 if (edit->present)
                         return manager_withdraw(manager, edit->name, options, ret_generation, error);
                 *ret_generation = manager->generation;

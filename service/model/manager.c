@@ -291,6 +291,12 @@ int manager_read_chain_counters(Manager *manager, Chain *chain, ChainCounters *r
         return 0;
 }
 
+int manager_read_run_time(Manager *manager, Chain *chain, uint64_t *ret_count, uint64_t *ret_nsec) {
+        if (!chain->attachment || !manager->ops->chain_run_time)
+                return -ENODATA;
+        return manager->ops->chain_run_time(manager->kernel, chain->attachment, ret_count, ret_nsec);
+}
+
 int manager_interface_details(Manager *manager, Interface *interface, InterfaceDetails *ret) {
         return manager->ops->interface_details(manager->kernel, interface->link.ifindex, interface->name, ret);
 }

@@ -132,6 +132,9 @@ const char *manager_get_document(Manager *manager, const char *name);
 /* Live figures and kernel access for objects of the manager. */
 /* -ENODATA: nothing runs, or what runs does not count. Chain.counters says which of the figures mean something. */
 int manager_read_chain_counters(Manager *manager, Chain *chain, ChainCounters *ret);
+/* How often the chain's program ran since it was put on its hook (or exchanged last), and how long in all. -ENODATA:
+ * nothing runs, or the kernel does not keep such statistics. */
+int manager_read_run_time(Manager *manager, Chain *chain, uint64_t *ret_count, uint64_t *ret_nsec);
 int manager_interface_details(Manager *manager, Interface *interface, InterfaceDetails *ret);
 int manager_interface_foreign(Manager *manager, Interface *interface, ForeignInfo **ret, size_t *ret_n);
 const KernelOps *manager_kernel_ops(Manager *manager, void **ret_userdata);

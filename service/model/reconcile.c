@@ -183,6 +183,14 @@ static Chain *chain_for_attachment(Manager *manager, int ifindex, Hook hook, con
         return TAKE_PTR(chain);
 }
 
+/* Counters that were lost, or are of a service that kept other ones, begin anew with the next exchange. */
+static void check_rows(Manager *manager, Chain *chain) {
+        ChainCounters ignored;
+
+        if (chain->counters != COUNTER_LEVEL_OFF && manager_read_chain_counters(manager, chain, &ignored) == -ENODATA)
+                chain_reset_rows(chain);
+}
+
 static void adopt_one(Manager *manager, int ifindex, Hook hook) {
         const Interface *interface = find_by_index(manager, ifindex);
         KernelAttachment *attachment = NULL;
@@ -227,6 +235,7 @@ static void adopt_one(Manager *manager, int ifindex, Hook hook) {
         chain->attachment = attachment;
         chain->info = info;
         chain->state = CHAIN_STATE_ACTIVE;
+        check_rows(manager, chain);
 }
 
 static bool runs(Manager *manager, const char *program) {

@@ -14,7 +14,7 @@ static void add_number(json_object *object, const char *name, uint64_t value) {
         json_object_object_add(object, name, json_object_new_int64((int64_t) value));
 }
 
-static const char *change_word(const Target *target) {
+const char *target_change_word(const Target *target) {
         bool ran = target->before != NULL;
 
         switch (target->action) {
@@ -66,9 +66,13 @@ static json_object *chain_json(const Target *target, const char *interface, Hook
 
         add_string(o, "interface", interface);
         add_string(o, "hook", hook_to_string(hook));
-        add_string(o, "change", change_word(target));
+        add_string(o, "change", target_change_word(target));
         json_object_object_add(o, "before", names_json(target->before));
         json_object_object_add(o, "after", wanted_json(target));
+        if (target->action != TARGET_REMOVE && target->wanted.n_slots > 0)
+                add_string(o, "counters", counter_level_to_string(target->wanted.counters));
+        if (target->action == TARGET_BUILD && target->before && target->counters_before != target->wanted.counters)
+                add_string(o, "counters-before", counter_level_to_string(target->counters_before));
         if (target->action == TARGET_BUILD) {
                 json_object_object_add(o, "slots", slots_json(target));
                 add_number(o, "instructions", target->info.insns);

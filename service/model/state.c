@@ -23,14 +23,6 @@ static void add_number(json_object *object, const char *name, uint64_t value) {
         json_object_object_add(object, name, json_object_new_uint64(value));
 }
 
-/* A seat that has nothing to be remembered. */
-static bool seat_is_blank(const Seat *seat) {
-        for (unsigned b = 0; b < COUNTER_CELLS; b++)
-                if (seat->base[b] != 0)
-                        return false;
-        return !seat->program;
-}
-
 static json_object *seat_json(const Seat *seat, unsigned i) {
         json_object *o = json_object_new_object(), *base = json_object_new_array();
 
@@ -50,6 +42,7 @@ static json_object *chain_json(const Chain *chain) {
         add_number(o, "ifindex", (uint64_t) chain->ifindex);
         add_string(o, "hook", hook_to_string(chain->hook));
         add_string(o, "mode", attach_mode_to_string(chain->mode));
+        add_string(o, "counters", counter_level_to_string(chain->counters));
         add_string(o, "signature", chain->signature);
         add_number(o, "program-id", chain->info.program_id);
         add_number(o, "generation", chain->generation);
@@ -70,7 +63,7 @@ static json_object *chain_json(const Chain *chain) {
                 json_object_array_add(slots, s);
         }
         for (unsigned i = 0; i < CHAIN_SEATS_MAX; i++)
-                if (!seat_is_blank(&chain->seats[i]))
+                if (chain->seats[i].program)
                         json_object_array_add(seats, seat_json(&chain->seats[i], i));
         json_object_object_add(o, "slots", slots);
         json_object_object_add(o, "seats", seats);
@@ -201,14 +194,14 @@ static int load_seats(Chain *chain, json_object *seats) {
         for (size_t i = 0; i < json_object_array_length(seats); i++) {
                 json_object *s = json_object_array_get_idx(seats, i);
                 json_object *base = get_array(s, "base", COUNTER_CELLS);
+                const char *program = get_string(s, "program");
                 uint64_t seat = get_number(s, "seat");
-                int r;
 
-                if (!base || seat >= CHAIN_SEATS_MAX || !seat_is_blank(&chain->seats[seat]))
+                if (!program || !base || seat >= CHAIN_SEATS_MAX || chain->seats[seat].program)
                         return -EBADMSG;
-                r = free_and_strdup(&chain->seats[seat].program, get_string(s, "program"));
-                if (r < 0)
-                        return r;
+                chain->seats[seat].program = strdup(program);
+                if (!chain->seats[seat].program)
+                        return -ENOMEM;
                 for (size_t b = 0; json_object_array_length(base) == COUNTER_CELLS && b < COUNTER_CELLS; b++)
                         chain->seats[seat].base[b] = json_object_get_uint64(json_object_array_get_idx(base, b));
         }
@@ -229,21 +222,29 @@ static int load_documents(Chain *chain, json_object *documents) {
         return 0;
 }
 
+/* A service that knew no levels counted everything. */
+static CounterLevel get_counters(json_object *o) {
+        return json_object_object_get_ex(o, "counters", NULL) ? counter_level_from_string(get_string(o, "counters"))
+                                                              : COUNTER_LEVEL_ALL;
+}
+
 static int load_chain(Manager *manager, json_object *o) {
         const char *interface = get_string(o, "interface"), *signature = get_string(o, "signature");
         json_object *slots = get_array(o, "slots", CHAIN_SLOTS_MAX), *seats = get_array(o, "seats", CHAIN_SEATS_MAX);
         Hook hook = hook_from_string(get_string(o, "hook"));
         AttachMode mode = attach_mode_from_string(get_string(o, "mode"));
+        CounterLevel counters = get_counters(o);
         _cleanup_(chain_freep) Chain *chain = NULL;
         int r;
 
         if (!interface || strlen(interface) >= IFNAMSIZ || !signature || strlen(signature) != DIGEST_HEX_SIZE - 1 ||
-            !slots || !seats || (int) hook < 0 || (int) mode < 0)
+            !slots || !seats || (int) hook < 0 || (int) mode < 0 || (int) counters < 0)
                 return -EBADMSG;
         chain = chain_new(interface, hook);
         if (!chain)
                 return -ENOMEM;
         chain->mode = mode;
+        chain->counters = counters;
         chain->ifindex = (int) get_number(o, "ifindex");
         chain->generation = get_number(o, "generation");
         chain->info.program_id = (uint32_t) get_number(o, "program-id");

@@ -6,24 +6,33 @@
 #include "util/log.h"
 #include "util/strv.h"
 
-/* Seats get the programs that the transaction gave them; what ended there before is retired. Those whose programs
- * left are free, and keep their base: what ended there still counts for the chain. */
+/* Seats get the programs that the transaction gave them; those whose programs left are free. */
 static void take_seats(Chain *chain, Target *target) {
         for (unsigned i = 0; i < CHAIN_SEATS_MAX; i++) {
                 Seat *seat = &chain->seats[i], *fresh = target->new_seats ? &target->new_seats[i] : NULL;
 
                 if (fresh && fresh->program) {
-                        chain->retired_packets += chain_ended_packets(chain, fresh->base, seat->base);
-                        chain->retired_bytes += chain_ended_bytes(fresh->base, seat->base);
-                        seat->program = TAKE_PTR(fresh->program);
-                        memcpy(seat->base, fresh->base, sizeof(seat->base));
+                        *seat = *fresh;
+                        fresh->program = NULL;
                 } else if (seat->program && chain_find_slot(chain, seat->program) < 0) {
                         free(seat->program);
-                        seat->program = NULL;
+                        *seat = (Seat){};
                 }
         }
         if (target->commit.created)
-                chain_restart_seats(chain);
+                chain_restart(chain);
+}
+
+/* A chain that does not count any more may have lost its rows. */
+static void settle_rows(Manager *manager, Target *target) {
+        uint64_t(*rows)[COUNTER_CELLS] _cleanup_free_ = NULL;
+        Chain *chain = target->chain;
+
+        if (!target->last_rows)
+                return;
+        rows = calloc(CHAIN_SEATS_MAX, sizeof(*rows));
+        if (rows && manager->ops->chain_counters(manager->kernel, chain->attachment, rows) == -ENODATA)
+                chain_retire_rows(chain, target->last_rows);
 }
 
 static void take_slots(Chain *chain, Target *target) {
@@ -40,9 +49,11 @@ static int apply_built(Manager *manager, Target *target, uint64_t generation) {
         chain->info = target->commit.info;
         chain->ifindex = target->commit.ifindex;
         chain->fused = target->info;
+        chain->counters = target->wanted.counters;
         chain->generation = generation;
         take_slots(chain, target);
         take_seats(chain, target);
+        settle_rows(manager, target);
         return free_and_strdup(&chain->signature, target->signature);
 }
 
@@ -138,6 +149,7 @@ static bool looks_different(const Target *target, ChainState state, const char *
                !streq_ptr(chain->reason, reason) ||
                chain->ifindex != (target->interface ? target->interface->link.ifindex : 0) ||
                (!chain->attachment && !same_slots(chain, target)) ||
+               (target->wanted.documents && !chain->attachment && chain->counters != target->wanted.counters) ||
                (target->wanted.documents &&
                 (chain->mode != target->wanted.mode || !strv_equal(chain->documents, target->wanted.documents)));
 }
@@ -153,6 +165,8 @@ static int describe(Target *target, ChainState state, const char *reason) {
         chain->ifindex = target->interface ? target->interface->link.ifindex : 0;
         if (target->wanted.documents) {
                 chain->mode = target->wanted.mode;
+                if (!chain->attachment)
+                        chain->counters = target->wanted.counters;
                 strv_free(chain->documents);
                 chain->documents = TAKE_PTR(target->wanted.documents); /* the slots stay, for the report */
         }

@@ -52,6 +52,7 @@ static int add_target(Transaction *t, Chain *chain, const char *name, Hook hook,
         }
         *item = target;
         target->state_before = target->chain->state;
+        target->counters_before = target->chain->counters;
         if (target->chain->attachment && names_of(target->chain->slots, target->chain->n_slots, &target->before) < 0)
                 return -ENOMEM;
         *ret = target;
@@ -64,6 +65,7 @@ void target_free(Transaction *t, Target *target) {
         for (unsigned i = 0; target->new_seats && i < CHAIN_SEATS_MAX; i++)
                 free(target->new_seats[i].program);
         free(target->new_seats);
+        free(target->last_rows);
         if (target->fresh)
                 chain_free(target->chain);
         wanted_done(&target->wanted);
@@ -216,6 +218,25 @@ static int read_rows(Transaction *t, Target *target, Rows *rows) {
         return 0;
 }
 
+void target_read_last_rows(Transaction *t, Target *target) {
+        const Chain *chain = target->chain;
+        int r;
+
+        if (!target_attachment(target) || target->reattach || chain->counters == COUNTER_LEVEL_OFF ||
+            target->wanted.counters != COUNTER_LEVEL_OFF)
+                return;
+        target->last_rows = calloc(CHAIN_SEATS_MAX, sizeof(*target->last_rows));
+        r = target->last_rows
+                    ? t->manager->ops->chain_counters(t->manager->kernel, chain->attachment, target->last_rows)
+                    : -ENOMEM;
+        if (r >= 0)
+                return;
+        if (r != -ENODATA)
+                log_warning("%s: what it has counted can't be read: %s", chain->key, strerror(-r));
+        free(target->last_rows);
+        target->last_rows = NULL;
+}
+
 static int take_seat(Transaction *t, Target *target, const char *program, Rows *rows, unsigned *ret) {
         const Chain *chain = target->chain;
         int r;
@@ -246,7 +267,7 @@ static int take_seat(Transaction *t, Target *target, const char *program, Rows *
 }
 
 /* The signature of a chain. Programs are taken as the transaction wants them, or as they run. */
-static int sign(Transaction *t, Hook hook, const Slot *slots, size_t n_slots, bool running,
+static int sign(Transaction *t, Hook hook, CounterLevel counters, const Slot *slots, size_t n_slots, bool running,
                 char ret[static DIGEST_HEX_SIZE]) {
         Digest digest = {};
         char number[64];
@@ -255,6 +276,8 @@ static int sign(Transaction *t, Hook hook, const Slot *slots, size_t n_slots, bo
         r = digest_init(&digest);
         if (r >= 0)
                 r = digest_update_string(&digest, hook_to_string(hook));
+        if (r >= 0)
+                r = digest_update_string(&digest, counter_level_to_string(counters));
         for (size_t i = 0; r >= 0 && i < n_slots; i++) {
                 const Program *program = running ? manager_get_program(t->manager, slots[i].program) : NULL;
                 ProgramChange *change = running ? NULL : transaction_get_program(t, slots[i].program);
@@ -314,7 +337,8 @@ int target_arrange(Transaction *t, Target *target) {
         }
         if (target->action != TARGET_BUILD)
                 return 0;
-        return sign(t, target->hook, target->slots, target->n_slots, false, target->signature);
+        return sign(t, target->hook, target->wanted.counters, target->slots, target->n_slots, false,
+                    target->signature);
 }
 
 /* Whether the present attachment serves the wanted mode. */
@@ -336,7 +360,7 @@ static bool mode_fits(const Target *target) {
 bool transaction_knows_running(Transaction *t, const Chain *chain) {
         char signature[DIGEST_HEX_SIZE];
 
-        return sign(t, chain->hook, chain->slots, chain->n_slots, true, signature) >= 0 &&
+        return sign(t, chain->hook, chain->counters, chain->slots, chain->n_slots, true, signature) >= 0 &&
                streq_ptr(chain->signature, signature);
 }
 
@@ -420,7 +444,7 @@ void target_fail(Target *target, const Error *error) {
         (void) error_set(&target->error, error->code, "%s", strna(error->message));
 }
 
-/* Has the kernel layer put slots together. back: with the programs as they run. */
+/* Has the kernel layer put slots together. back: with programs and counters as they run. */
 static int build(Transaction *t, Target *target, const Slot *slots, size_t n_slots, const char *signature, bool back,
                  KernelFused **ret, FusedInfo *ret_info) {
         const Manager *manager = t->manager;
@@ -433,6 +457,7 @@ static int build(Transaction *t, Target *target, const Slot *slots, size_t n_slo
                 .slots = fuse,
                 .n_slots = n_slots,
                 .attachment = target->reattach ? NULL : target_attachment(target),
+                .counters = back ? target->chain->counters : target->wanted.counters,
         };
         int r;
 

@@ -45,11 +45,12 @@ typedef struct Target {
         char signature[DIGEST_HEX_SIZE];
         Slot *slots;
         size_t n_slots;
-        Seat *new_seats;        /* by seat, with program: those taken by this transaction; NULL: none */
-        bool changed_by_others; /* another program is in our link */
-        bool lost;              /* somebody took the chain off its hook; its attachment is good for nothing */
-        bool keeps_mode;        /* the mode should change, but not by this transaction */
-        bool reattach;          /* the mode changes: off the hook and on again */
+        Seat *new_seats;                      /* by seat, with program: those taken by this transaction; NULL: none */
+        uint64_t (*last_rows)[COUNTER_CELLS]; /* of a chain that will not count any more, or NULL */
+        bool changed_by_others;               /* another program is in our link */
+        bool lost;       /* somebody took the chain off its hook; its attachment is good for nothing */
+        bool keeps_mode; /* the mode should change, but not by this transaction */
+        bool reattach;   /* the mode changes: off the hook and on again */
         AttachMode mode_before;
         KernelFused *back; /* for a reattachment that fails: what runs now, built once more */
         KernelFused *fused;
@@ -58,6 +59,7 @@ typedef struct Target {
         bool done;     /* committed */
         bool touched;  /* the chain was attached anew, though not with what was wanted */
         char **before; /* programs that ran, for the report */
+        CounterLevel counters_before;
         ChainState state_before;
         uint64_t commit_usec;
         Error error;
@@ -103,6 +105,8 @@ KernelAttachment *target_attachment(const Target *target);
 /* Does the chain run what the manager's programs are now? Not if it was adopted with others, or lagged behind when
  * they were upgraded. */
 bool transaction_knows_running(Transaction *t, const Chain *chain);
+/* Reads what a chain has counted that is about to stop; to be called just before it does. */
+void target_read_last_rows(Transaction *t, Target *target);
 /* Slots with seats, and the signature of the whole. */
 int target_arrange(Transaction *t, Target *target);
 /* Can what the chain runs stay as it is? Sets the action. */
@@ -111,5 +115,7 @@ int target_build(Transaction *t, Target *target);
 void target_fail(Target *target, const Error *error);
 /* Makes the chain object what the target came to; may free it. */
 int target_apply(Transaction *t, Target *target, uint64_t generation);
+/* "replaced", "attached", …: what becomes of the chain, as the report calls it; static. */
+const char *target_change_word(const Target *target);
 /* A strict transaction fails with this target's failure. */
 bool target_is_fatal(const Transaction *t, const Target *target);

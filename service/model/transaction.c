@@ -106,7 +106,8 @@ bool transaction_changed_anything(const Transaction *t) {
         return t->changed;
 }
 
-static void fill_commit(Target *target) {
+static void fill_commit(Transaction *t, Target *target) {
+        target_read_last_rows(t, target);
         target->commit = (ChainCommit){
                 .interface = target->interface->name,
                 .ifindex = target->interface->link.ifindex,
@@ -140,7 +141,7 @@ static int commit_chains(Transaction *t) {
                 return -ENOMEM;
         for (size_t j = 0; j < t->n_targets; j++)
                 if (t->targets[j]->action == TARGET_BUILD && !t->targets[j]->reattach) {
-                        fill_commit(t->targets[j]);
+                        fill_commit(t, t->targets[j]);
                         items[n++] = t->targets[j]->commit;
                 }
         if (n == 0)
@@ -180,7 +181,7 @@ static void come_back(Transaction *t, Target *target) {
         manager->ops->chain_release(manager->kernel, &commit);
         chain->attachment = commit.attachment;
         chain->info = commit.info;
-        chain_restart_seats(chain);
+        chain_restart(chain);
 }
 
 /* A change of the XDP mode can't be atomic: one link has one mode. The chain goes off the hook and on again; where
@@ -190,7 +191,7 @@ static void commit_reattached(Transaction *t, Target *target) {
         uint64_t started = usec_now(CLOCK_MONOTONIC);
 
         ops->chain_detach(t->manager->kernel, TAKE_PTR(target->chain->attachment));
-        fill_commit(target);
+        fill_commit(t, target);
         (void) ops->chain_commit(t->manager->kernel, &target->commit, 1);
         take_result(target, usec_now(CLOCK_MONOTONIC) - started);
         if (!target->done)

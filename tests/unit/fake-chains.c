@@ -80,16 +80,39 @@ void fake_run_packets(FakeKernel *fake, int ifindex, Hook hook, unsigned bucket,
         FakeLink *link = link_of(fake, ifindex, hook);
 
         assert_non_null(link);
+        link->runs += n;
+        if (link->content.counters == COUNTER_LEVEL_OFF)
+                return;
+        link->packets += n;
         for (size_t i = 0; i < link->content.n_slots; i++) {
                 const FakeSlot *slot = &link->content.slots[i];
                 uint64_t *row = link->rows[slot->seat];
 
-                row[bucket] += n;
+                if (link->content.counters == COUNTER_LEVEL_ALL) {
+                        row[bucket] += n;
+                        row[COUNTER_SEEN_BYTES] += n * FAKE_PACKET_BYTES;
+                }
                 if (i + 1 == link->content.n_slots || !(slot->proceed_on & (UINT32_C(1) << bucket))) {
                         row[COUNTER_ENDED + bucket] += n;
+                        row[COUNTER_ENDED_BYTES] += n * FAKE_PACKET_BYTES;
                         return;
                 }
         }
+}
+
+uint64_t fake_packets(FakeKernel *fake, int ifindex, Hook hook) {
+        const FakeLink *link = link_of(fake, ifindex, hook);
+
+        assert_non_null(link);
+        return link->packets;
+}
+
+void fake_drop_rows(FakeKernel *fake, bool drop) {
+        fake->drops_rows = drop;
+}
+
+void fake_time_runs(FakeKernel *fake, bool times) {
+        fake->times_runs = times;
 }
 
 static void check_slots(const FuseRequest *request) {
@@ -121,6 +144,7 @@ int fake_chain_build(void *userdata, const FuseRequest *request, KernelFused **r
         assert_true(request->n_slots >= 1 && request->n_slots <= CHAIN_SLOTS_MAX);
         assert_int_equal(strlen(request->signature), 64);
         assert_true(request->ifindex >= 0); /* 0: on trial */
+        assert_true((int) request->counters >= 0 && request->counters < _COUNTER_LEVEL_MAX);
         assert_false(error_is_set(error));
         assert_null(*ret);
         check_slots(request);
@@ -135,6 +159,7 @@ int fake_chain_build(void *userdata, const FuseRequest *request, KernelFused **r
         assert_true(fused && item);
         *item = fused;
         *fused = (KernelFused){ .fake = fake, .ifindex = request->ifindex, .hook = request->hook };
+        fused->content.counters = request->counters;
         snprintf(fused->content.signature, sizeof(fused->content.signature), "%s", request->signature);
         *ret_info = (FusedInfo){ .insns = 100, .verified_insns = 200 };
         for (size_t i = 0; i < request->n_slots; i++) {
@@ -243,6 +268,18 @@ static void fill_attachment_info(const FakeLink *link, AttachmentInfo *ret) {
                                  .program_id = link->content.program_id };
 }
 
+/* Rows go on where there are some, as far as the kernel layer has them go on. */
+static void take_rows(FakeKernel *fake, ChainCommit *item) {
+        FakeLink *link = item->attachment->link;
+        bool had = !item->created && link->content.has_rows;
+        FakeContent *content = &item->fused->content;
+
+        content->has_rows = content->counters != COUNTER_LEVEL_OFF || (had && !fake->drops_rows);
+        if (content->has_rows && !had)
+                memset(link->rows, 0, sizeof(link->rows));
+        link->runs = 0;
+}
+
 static int commit_one(FakeKernel *fake, ChainCommit *item) {
         _cleanup_free_ char *names = NULL;
         int r;
@@ -279,6 +316,7 @@ static int commit_one(FakeKernel *fake, ChainCommit *item) {
                 fake->live_fused++;
                 item->undo = old;
         }
+        take_rows(fake, item);
         item->attachment->link->content = item->fused->content;
         fill_attachment_info(item->attachment->link, &item->info);
         item->fused = NULL;
@@ -448,7 +486,21 @@ int fake_chain_counters(void *userdata, KernelAttachment *attachment, uint64_t r
         r = fake_step(fake, FAKE_CHAIN_COUNTERS, NULL);
         if (r < 0)
                 return r;
+        if (!attachment->link->content.has_rows)
+                return -ENODATA;
         memcpy(ret, attachment->link->rows, sizeof(attachment->link->rows));
+        return 0;
+}
+
+int fake_chain_run_time(void *userdata, KernelAttachment *attachment, uint64_t *ret_count, uint64_t *ret_nsec) {
+        FAKE_QUIET;
+        FakeKernel *fake = userdata;
+
+        assert_true(attachment->alive);
+        if (!fake->times_runs)
+                return -ENODATA;
+        *ret_count = attachment->link->runs;
+        *ret_nsec = attachment->link->runs * FAKE_RUN_NSEC;
         return 0;
 }
 

@@ -54,6 +54,8 @@ typedef struct FakeSlot {
 typedef struct FakeContent {
         uint32_t program_id;
         char signature[65];
+        CounterLevel counters;
+        bool has_rows; /* a map to count in, even where it does not */
         FakeSlot slots[CHAIN_SLOTS_MAX];
         size_t n_slots;
 } FakeContent;
@@ -78,6 +80,8 @@ typedef struct FakeLink {
         bool intruded; /* another program is in it */
         FakeContent content;
         uint64_t rows[CHAIN_SEATS_MAX][COUNTER_CELLS];
+        uint64_t packets; /* that came in while it counted */
+        uint64_t runs;    /* of the present program */
 } FakeLink;
 
 struct KernelAttachment {
@@ -112,6 +116,8 @@ struct FakeKernel {
         FakeForeign foreign[16];
         bool no_native[FAKE_INTERFACES_MAX], no_generic[FAKE_INTERFACES_MAX];
         uint32_t next_id;
+        bool drops_rows; /* a chain that ceases to count loses its rows */
+        bool times_runs; /* sysctl kernel.bpf_stats_enabled */
 
         unsigned count[_FAKE_OP_MAX];
         char *log;
@@ -154,3 +160,4 @@ int fake_chain_check(void *userdata, KernelAttachment *attachment);
 void fake_chain_detach(void *userdata, KernelAttachment *attachment);
 void fake_attachment_free(KernelAttachment *attachment);
 int fake_chain_counters(void *userdata, KernelAttachment *attachment, uint64_t ret[CHAIN_SEATS_MAX][COUNTER_CELLS]);
+int fake_chain_run_time(void *userdata, KernelAttachment *attachment, uint64_t *ret_count, uint64_t *ret_nsec);

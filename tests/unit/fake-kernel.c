@@ -466,6 +466,7 @@ const KernelOps fake_kernel_ops = {
         .chain_detach = fake_chain_detach,
         .attachment_free = fake_attachment_free,
         .chain_counters = fake_chain_counters,
+        .chain_run_time = fake_chain_run_time,
         .interface_details = interface_details,
         .interface_foreign = interface_foreign,
 };

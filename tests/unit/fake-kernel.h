@@ -65,8 +65,17 @@ void fake_interface_gone(FakeKernel *fake, int ifindex);
 void fake_intrude(FakeKernel *fake, int ifindex, Hook hook, bool intrude);
 /* Rows of the chain that is attached there. */
 uint64_t *fake_counters(FakeKernel *fake, int ifindex, Hook hook, unsigned seat);
-/* The seats in their order on a hook: what packets would pass, each counted as `verdict` in its row. */
+/* The seats in their order on a hook: what packets would pass, each counted as `verdict` in its row, as the level of
+ * the chain has it. */
 void fake_run_packets(FakeKernel *fake, int ifindex, Hook hook, unsigned bucket, uint64_t n);
+#define FAKE_PACKET_BYTES 100
+/* Packets that came into the chain that is attached there while it counted. */
+uint64_t fake_packets(FakeKernel *fake, int ifindex, Hook hook);
+/* A chain that is exchanged for one that does not count loses its rows, or keeps them (as at first). */
+void fake_drop_rows(FakeKernel *fake, bool drop);
+/* The kernel keeps run time statistics, or does not (as at first). A run takes FAKE_RUN_NSEC. */
+void fake_time_runs(FakeKernel *fake, bool times);
+#define FAKE_RUN_NSEC 42
 
 /* All that outlives the service, as text, in a fixed order: links with ids and slots, map pins with ids and contents.
  * The caller frees. */

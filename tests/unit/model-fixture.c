@@ -437,6 +437,18 @@ void fx_send(Fixture *fx, const char *interface, Hook hook, const char *verdict,
         fake_run_packets(fx->fake, fx_chain(fx, interface, hook)->ifindex, hook, (unsigned) bucket, n);
 }
 
+/* Whatever became of seats and levels, what was counted is there. */
+static void check_totals(Chain *chain) {
+        FakeLink *link = chain->attachment->link;
+        ChainCounters counters;
+
+        if (!link->content.has_rows)
+                return;
+        chain_count(chain, link->rows, &counters);
+        assert_int_equal(counters.packets, link->packets);
+        assert_int_equal(counters.bytes, link->packets * FAKE_PACKET_BYTES);
+}
+
 static void check_chain(Fixture *fx, Chain *chain) {
         bool seats[CHAIN_SEATS_MAX] = {};
 
@@ -458,6 +470,8 @@ static void check_chain(Fixture *fx, Chain *chain) {
                 return; /* adopted without a record, and could not be exchanged */
         assert_string_equal(chain->signature, chain->attachment->link->content.signature);
         assert_int_equal(chain->n_slots, chain->attachment->link->content.n_slots);
+        assert_int_equal(chain->counters, chain->attachment->link->content.counters);
+        check_totals(chain);
         for (size_t i = 0; i < chain->n_slots; i++) {
                 const FakeSlot *slot = &chain->attachment->link->content.slots[i];
 
@@ -540,17 +554,20 @@ static int add_document(const char *name, const char *path, DocumentState state,
 }
 
 static void add_chain(char **text, const Chain *chain) {
-        text_add(text, "chain %s index %d %s (%s) mode %s %s link %u program %u signature %s generation %" PRIu64 ":",
+        text_add(text,
+                 "chain %s index %d %s (%s) counters %s retired %" PRIu64
+                 " mode %s %s link %u program %u signature %s generation %" PRIu64 ":",
                  chain->key, chain->ifindex, chain_state_to_string(chain->state), strna(chain->reason),
-                 attach_mode_to_string(chain->mode), attach_kind_to_string(chain->info.kind), chain->info.link_id,
-                 chain->info.program_id, strna(chain->signature), chain->generation);
+                 counter_level_to_string(chain->counters), chain->retired_packets, attach_mode_to_string(chain->mode),
+                 attach_kind_to_string(chain->info.kind), chain->info.link_id, chain->info.program_id,
+                 strna(chain->signature), chain->generation);
         for (size_t i = 0; i < chain->n_slots; i++)
                 text_add(text, " %s(%x)@%u%s", chain->slots[i].program, chain->slots[i].proceed_on,
                          chain->slots[i].seat, slot_form_to_string(chain->slots[i].form));
         for (size_t i = 0; i < CHAIN_SEATS_MAX; i++)
                 if (chain->seats[i].program)
                         text_add(text, " seat %zu %s base %" PRIu64, i, chain->seats[i].program,
-                                 chain->seats[i].base[2]);
+                                 chain->seats[i].base[COUNTER_ENDED + 2]);
         STRV_FOREACH (document, chain->documents)
                 text_add(text, " from %s", *document);
         text_add(text, "\n");

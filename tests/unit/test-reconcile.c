@@ -9,7 +9,7 @@
         "'programs': {'a': {'object': 'a.o'}, 'b': {'object': 'b.o'}, 'c': {'object': 'c.o'}, "                      \
         "'t': {'object': 't.o'}}"
 
-#define CHAIN(interfaces, rest) "{'interfaces': [" interfaces "], 'hook': 'xdp', " rest "}"
+#define CHAIN(interfaces, rest) "{'interfaces': [" interfaces "], 'hook': 'xdp', 'counters': 'all', " rest "}"
 
 static void world(Fixture *fx) {
         fx_object(fx, "a.o", "map:ma");

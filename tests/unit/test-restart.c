@@ -11,7 +11,8 @@
         "'c.o'}},"                                                                                                   \
         " 'chains': [" chains "]}"
 
-#define XDP(interface, programs) "{'interfaces': ['" interface "'], 'hook': 'xdp', 'programs': [" programs "]}"
+#define XDP(interface, programs)                                                                                     \
+        "{'interfaces': ['" interface "'], 'hook': 'xdp', 'counters': 'all', 'programs': [" programs "]}"
 
 static const char document[] = DOCUMENT(XDP("eth0", "'a', 'b'") "," XDP("eth1", "'c', 'a'"));
 

@@ -15,15 +15,15 @@
 
 #define ENTRY(n) "{'key': " #n ", 'value': 1}"
 
-static const char first[] =
-        "{" PROGRAMS(ENTRY(1)) ", 'chains': ["
-                               "{'interfaces': ['eth*'], 'hook': 'xdp', 'programs': ['deny', 'limit', 'flows']},"
-                               "{'interfaces': ['eth0', 'eth1'], 'hook': 'tc-ingress', 'programs': ['flows-tc']}]}";
+static const char first[] = "{" PROGRAMS(ENTRY(
+        1)) ", 'chains': ["
+            "{'interfaces': ['eth*'], 'hook': 'xdp', 'counters': 'all', 'programs': ['deny', 'limit', 'flows']},"
+            "{'interfaces': ['eth0', 'eth1'], 'hook': 'tc-ingress', 'programs': ['flows-tc']}]}";
 
-static const char second[] =
-        "{" PROGRAMS(ENTRY(2)) ", 'chains': ["
-                               "{'interfaces': ['eth*', 'lan9'], 'hook': 'xdp', 'programs': ['flows', 'deny']},"
-                               "{'interfaces': ['eth1'], 'hook': 'tc-egress', 'programs': ['flows-tc']}]}";
+static const char second[] = "{" PROGRAMS(
+        ENTRY(2)) ", 'chains': ["
+                  "{'interfaces': ['eth*', 'lan9'], 'hook': 'xdp', 'counters': 'all', 'programs': ['flows', 'deny']},"
+                  "{'interfaces': ['eth1'], 'hook': 'tc-egress', 'programs': ['flows-tc']}]}";
 
 static void world(Fixture *fx) {
         fx_object(fx, "deny.o", "map:denied map:.bss");
