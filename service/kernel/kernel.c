@@ -5,6 +5,7 @@
 #include "kernel/libbpf-callbacks.h"
 #include "kernel/map-access.h"
 #include "kernel/program.h"
+#include "kernel/run-time.h"
 
 #define BPFFS_DIR_DEFAULT "/sys/fs/bpf/bpfchain"
 
@@ -71,6 +72,7 @@ const KernelOps kernel_ops = {
         .chain_detach = kernel_chain_detach,
         .attachment_free = kernel_attachment_free,
         .chain_counters = kernel_chain_counters,
+        .chain_run_time = kernel_chain_run_time,
         .interface_details = kernel_interface_details,
         .interface_foreign = kernel_interface_foreign,
 };
