@@ -300,6 +300,7 @@ BusContext *bus_context_free(BusContext *context) {
                 (void) sd_bus_flush(context->system->bus);
 
         private_socket_done(&context->private_socket);
+        simulate_jobs_free(&context->simulations);
         polkit_free(context->polkit);
         for (size_t i = 0; i < context->n_connections; i++)
                 connection_free(context->connections[i]);

@@ -3,6 +3,7 @@
 
 #include "bus/context.h"
 #include "bus/options.h"
+#include "bus/simulate-bus.h"
 #include "bus/wire.h"
 
 /* The chain at a path; NULL: there is none (any more), or no memory. */
@@ -40,7 +41,8 @@ static int chain_enumerate(sd_bus *bus, const char *prefix, void *userdata, char
         return 0;
 }
 
-static int authorize(BusContext *context, sd_bus_message *message, const char *program, sd_bus_error *ret_error) {
+static int authorize(BusContext *context, sd_bus_message *message, const char *program, size_t weight,
+                     sd_bus_error *ret_error) {
         _cleanup_free_ char *interface = NULL, *hook = NULL, *chain = NULL;
         int r;
 
@@ -55,7 +57,7 @@ static int authorize(BusContext *context, sd_bus_message *message, const char *p
         const PolkitDetail details[] = {
                 { "chain", chain }, { "interface", interface }, { "hook", hook }, { "program", program }, {},
         };
-        return polkit_check(context->polkit, message, POLKIT_MANAGE_CHAINS, details, 0, ret_error);
+        return polkit_check(context->polkit, message, POLKIT_MANAGE_CHAINS, details, weight, ret_error);
 }
 
 /* What all methods end with: options, authorization, the chain looked up afresh, the change, the reply. */
@@ -74,7 +76,7 @@ static int chain_change(sd_bus_message *message, BusContext *context, const char
         if (r < 0)
                 return r;
 
-        r = authorize(context, message, program, ret_error);
+        r = authorize(context, message, program, 0, ret_error);
         if (r <= 0)
                 return r < 0 ? r : 1;
 
@@ -225,6 +227,29 @@ static int method_detach(sd_bus_message *message, void *userdata, sd_bus_error *
 
 static int method_attach(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
         return chain_change(message, userdata, NULL, act_set_detached, &(const bool){ false }, ret_error);
+}
+
+static int method_simulate(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
+        _cleanup_(simulate_packets_done) SimulatePackets packets = {};
+        BusContext *context = userdata;
+        Options options;
+        Chain *chain;
+        int r;
+
+        r = simulate_packets_read(message, &packets, ret_error);
+        if (r >= 0)
+                r = options_read(message, OPTION_CONTENTS, &options, ret_error);
+        if (r < 0)
+                return r;
+
+        r = authorize(context, message, NULL, packets.bytes, ret_error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+
+        chain = chain_from_path(context, sd_bus_message_get_path(message));
+        if (!chain)
+                return bus_error_failf(ret_error, ERROR_NO_SUCH_CHAIN, "The chain is gone.");
+        return simulate_chain(context, message, chain, &options, &packets, ret_error);
 }
 
 /* One getter for what is a string, one for numbers: each looks its chain up by the path. */
@@ -420,6 +445,8 @@ static const sd_bus_vtable chain_vtable[] = {
                                 method_detach, BUS_PUBLIC),
         SD_BUS_METHOD_WITH_ARGS("Attach", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("t", generation),
                                 method_attach, BUS_PUBLIC),
+        SD_BUS_METHOD_WITH_ARGS("Simulate", SD_BUS_ARGS("aay", packets, "a{sv}", options),
+                                SD_BUS_RESULT("s", report), method_simulate, BUS_PUBLIC),
 
         SD_BUS_PROPERTY("Interface", "s", property_string, 0, BUS_CONSTANT),
         SD_BUS_PROPERTY("InterfaceIndex", "i", property_number, 0, BUS_CHANGES),

@@ -14,6 +14,7 @@
 #include "bus/object.h"
 #include "bus/polkit.h"
 #include "bus/private.h"
+#include "bus/simulate-bus.h"
 
 #include "bus/errors.h"
 
@@ -55,6 +56,7 @@ struct BusContext {
         Changes changes;
         Counters counters;
         Polkit *polkit;
+        SimulateJob *simulations; /* under way */
         char origin[300]; /* see bus_context_origin() */
 };
 

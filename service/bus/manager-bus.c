@@ -4,6 +4,7 @@
 #include "bus/context.h"
 #include "bus/metrics-bus.h"
 #include "bus/options.h"
+#include "bus/simulate-bus.h"
 #include "bus/wire.h"
 #include "config-build.h"
 #include "util/json.h"
@@ -87,6 +88,36 @@ static int method_apply(sd_bus_message *message, void *userdata, sd_bus_error *r
 
 static int method_plan(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
         return apply(message, userdata, true, ret_error);
+}
+
+static int method_simulate(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
+        _cleanup_(simulate_packets_done) SimulatePackets packets = {};
+        BusContext *context = userdata;
+        const char *name, *document;
+        Options options;
+        int r;
+
+        r = sd_bus_message_read(message, "ss", &name, &document);
+        if (r >= 0)
+                r = simulate_packets_read(message, &packets, ret_error);
+        if (r >= 0)
+                r = options_read(message, OPTIONS_SIMULATE, &options, ret_error);
+        if (r >= 0)
+                r = check_document_name(name, ret_error);
+        if (r >= 0)
+                r = check_document_size(document, ret_error);
+        if (r < 0)
+                return r;
+        if ((options.given & OPTION_DRY_RUN) && !options.change.dry_run)
+                return bus_error_failf(ret_error, ERROR_INVALID_ARGUMENT,
+                                       "Simulate is always a dry run; call Apply to change something.");
+
+        r = authorize(context, message, POLKIT_CONFIGURE, name, strlen(document) + packets.bytes, ret_error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+
+        options.change.origin = bus_context_origin(context, message);
+        return simulate_document(context, message, name, document, &options, &packets, ret_error);
 }
 
 static int method_withdraw(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
@@ -403,6 +434,9 @@ static const sd_bus_vtable manager_vtable[] = {
                                 SD_BUS_RESULT("t", generation, "s", report), method_apply, BUS_PUBLIC),
         SD_BUS_METHOD_WITH_ARGS("Plan", SD_BUS_ARGS("s", name, "s", document, "a{sv}", options),
                                 SD_BUS_RESULT("s", report), method_plan, BUS_PUBLIC),
+        SD_BUS_METHOD_WITH_ARGS("Simulate",
+                                SD_BUS_ARGS("s", name, "s", document, "aay", packets, "a{sv}", options),
+                                SD_BUS_RESULT("s", report), method_simulate, BUS_PUBLIC),
         SD_BUS_METHOD_WITH_ARGS("Withdraw", SD_BUS_ARGS("s", name, "a{sv}", options), SD_BUS_RESULT("t", generation),
                                 method_withdraw, BUS_PUBLIC),
         SD_BUS_METHOD_WITH_ARGS("Confirm", SD_BUS_ARGS("t", generation), SD_BUS_NO_RESULT, method_confirm,

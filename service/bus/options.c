@@ -20,6 +20,8 @@ static const OptionSpec specs[] = {
         { OPTION_BASE_DIRECTORY, "base-directory", 's', offsetof(Options, change.base_directory) },
         { OPTION_CREATE_ONLY, "create-only", 'b', offsetof(Options, create_only) },
         { OPTION_REPLACE_ONLY, "replace-only", 'b', offsetof(Options, replace_only) },
+        { OPTION_CONTENTS, "contents", 'b', offsetof(Options, contents) },
+        { OPTION_CHAIN, "chain", 's', offsetof(Options, chain) },
 };
 
 static const char *type_to_string(char type) {

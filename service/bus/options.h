@@ -18,9 +18,12 @@ typedef enum OptionFlags {
         OPTION_BASE_DIRECTORY = 1 << 4,
         OPTION_CREATE_ONLY = 1 << 5,
         OPTION_REPLACE_ONLY = 1 << 6,
+        OPTION_CONTENTS = 1 << 7,
+        OPTION_CHAIN = 1 << 8,
 
         OPTIONS_CHANGE = OPTION_RUNTIME | OPTION_EXPECTED_GENERATION | OPTION_CONFIRM_TIMEOUT | OPTION_DRY_RUN,
         OPTIONS_APPLY = OPTIONS_CHANGE | OPTION_BASE_DIRECTORY,
+        OPTIONS_SIMULATE = OPTIONS_APPLY | OPTION_CONTENTS | OPTION_CHAIN,
         OPTIONS_MAP_SET = OPTION_CREATE_ONLY | OPTION_REPLACE_ONLY,
         OPTIONS_NONE = 0,
 } OptionFlags;
@@ -30,6 +33,8 @@ typedef struct Options {
         ChangeOptions change; /* without origin; strings belong to the message */
         bool create_only;
         bool replace_only;
+        bool contents;     /* of Simulate */
+        const char *chain; /* of Simulate; belongs to the message */
 } Options;
 
 /* Reads the dictionary that comes next in the message. ret_error is set when it returns less than 0. */
