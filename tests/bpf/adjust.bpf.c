@@ -2,7 +2,8 @@
 /*
  * Programs that move the packet: what a caller or a later program has read of it is no longer valid.
  * xdp_adjust_push puts an 802.1Q tag in front, xdp_adjust_pop takes one away, xdp_adjust_meta leaves `mark` in the
- * metadata, where tc_adjust_meta finds it: it counts only packets that carry it.
+ * metadata, where tc_adjust_meta finds it: it counts only packets that carry it. xdp_adjust_tail takes the last four
+ * bytes away and puts eight others in their place.
  */
 
 #include "test.bpf.h"
@@ -71,6 +72,14 @@ int xdp_adjust_meta(struct xdp_md *ctx) {
         if ((void *) (meta + 1) > (void *) (long) ctx->data)
                 return XDP_ABORTED;
         *meta = mark;
+        return answer_xdp();
+}
+
+SEC("xdp")
+int xdp_adjust_tail(struct xdp_md *ctx) {
+        hit();
+        if (bpf_xdp_adjust_tail(ctx, -4) < 0 || bpf_xdp_adjust_tail(ctx, 8) < 0)
+                return XDP_ABORTED;
         return answer_xdp();
 }
 
