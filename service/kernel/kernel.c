@@ -5,6 +5,7 @@
 #include "kernel/libbpf-callbacks.h"
 #include "kernel/map-access.h"
 #include "kernel/program.h"
+#include "kernel/simulation.h"
 #include "kernel/run-time.h"
 
 #define BPFFS_DIR_DEFAULT "/sys/fs/bpf/bpfchain"
@@ -73,6 +74,9 @@ const KernelOps kernel_ops = {
         .attachment_free = kernel_attachment_free,
         .chain_counters = kernel_chain_counters,
         .chain_run_time = kernel_chain_run_time,
+        .simulation_new = kernel_simulation_new,
+        .simulation_run = kernel_simulation_run,
+        .simulation_free = kernel_simulation_free,
         .interface_details = kernel_interface_details,
         .interface_foreign = kernel_interface_foreign,
 };

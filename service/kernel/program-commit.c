@@ -56,6 +56,32 @@ static int write_contents(KernelProgram *program, Error *error) {
         return 0;
 }
 
+int kernel_program_write_pending(const KernelProgram *program, size_t map, int fd, Error *error) {
+        int r;
+
+        if (program->pinned || !program->info.maps[map].kept)
+                return 0;
+        for (size_t i = 0; !program->globals_undo && i < program->globals.n; i++) {
+                const Global *global = &program->globals.items[i];
+
+                if (global->map != map || global_was_same(program, global))
+                        continue;
+                r = global_write(global, fd, NULL);
+                if (r < 0)
+                        return r;
+        }
+        for (size_t i = 0; i < program->n_kept; i++) {
+                const KeptContents *kept = &program->kept[i];
+
+                if (kept->map != map || kept->undo.keys)
+                        continue;
+                r = map_contents_write(&kept->contents, fd, &program->info.maps[map], NULL, error);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
 /* Puts variables and entries back. They can be written again by another commit. */
 static void restore_values(KernelProgram *program) {
         for (size_t i = program->n_kept; i-- > 0;) {

@@ -56,5 +56,8 @@ int kernel_program_new(const char *name, KernelProgram **ret);
 /* Makes room for maps: info.maps empty, map_fds -EBADF. */
 int kernel_program_make_maps(KernelProgram *program, size_t n);
 
+/* Writes to a copy of one of the program's maps what the program's commit would write to the map itself. */
+int kernel_program_write_pending(const KernelProgram *program, size_t map, int fd, Error *error);
+
 /* Index of a map by the name that MapInfo gives it, or -ENOENT. */
 ssize_t kernel_program_find_map(const KernelProgram *program, const char *map);

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <bpf/bpf.h>
+#include <sys/mman.h>
+
+#include "kernel/map-clone.h"
+#include "kernel/map-info.h"
+
+/* BPF_MAP_TYPE_ARENA, since 6.9; older headers lack it. */
+#define MAP_TYPE_ARENA 33
+
+/* Free entries that one CPU takes from an LRU hash at once, evicting others where there are less; LOCAL_FREE_TARGET
+ * in kernel/bpf/bpf_lru_list.c. */
+#define LRU_FREE_TARGET 128
+
+/* What the kernel keeps with each entry of a hash or trie, about. */
+#define ENTRY_OVERHEAD 64.0
+
+/* Of a hash, per entry that it may have: struct bucket, the number rounded up to a power of two. */
+#define BUCKET_BYTES 32.0
+
+void map_cloner_done(MapCloner *cloner) {
+        for (size_t i = 0; i < cloner->n_sources; i++) {
+                btf__free(cloner->sources[i].btf);
+                safe_close(cloner->sources[i].fd);
+        }
+        free(cloner->sources);
+        *cloner = (MapCloner){};
+}
+
+static int load_types(const struct btf *btf) {
+        uint32_t size;
+        const void *data = btf__raw_data(btf, &size);
+        int fd;
+
+        if (!data)
+                return -ENOMEM;
+        fd = bpf_btf_load(data, size, NULL);
+        return fd < 0 ? -errno : fd;
+}
+
+/* By the kernel's id (which takes CAP_SYS_ADMIN), or, with `program`, a copy of what it was loaded with. */
+static int open_source(uint32_t id, const struct btf *program, MapTypeSource *ret) {
+        _cleanup_close_ int fd = -EBADF;
+        struct btf *btf = NULL;
+
+        fd = program ? load_types(program) : bpf_btf_get_fd_by_id(id);
+        if (fd < 0)
+                return fd;
+        if (!program) {
+                btf = btf__load_from_kernel_by_id(id);
+                if (!btf)
+                        return -errno;
+        }
+        *ret = (MapTypeSource){ .id = program ? 0 : id, .program = program, .btf = btf, .fd = TAKE_FD(fd) };
+        return 0;
+}
+
+static int find_source(MapCloner *cloner, uint32_t id, const struct btf *program, const MapTypeSource **ret) {
+        MapTypeSource source, *added;
+        int r;
+
+        for (size_t i = 0; i < cloner->n_sources; i++)
+                if (program ? cloner->sources[i].program == program : cloner->sources[i].id == id) {
+                        *ret = &cloner->sources[i];
+                        return 0;
+                }
+
+        r = open_source(id, program, &source);
+        if (r < 0)
+                return r;
+        added = ARRAY_APPEND(cloner->sources, cloner->n_sources);
+        if (!added) {
+                btf__free(source.btf);
+                safe_close(source.fd);
+                return -ENOMEM;
+        }
+        *added = source;
+        *ret = added;
+        return 0;
+}
+
+/* The ids of key and value in the program's own types. Those of a map that was kept from an earlier instance may
+ * differ, then the name leads to them. */
+static bool find_program_types(const MapOriginal *original, MapDefinition *ret) {
+        const KernelProgram *program = original->program;
+        const MapInfo *info = original->info;
+
+        if (!program || !program->member || !program->member->btf)
+                return false;
+        if (!info->kept) {
+                *ret = (MapDefinition){ .key_type = original->kernel.btf_key_type_id,
+                                        .value_type = original->kernel.btf_value_type_id };
+                return true;
+        }
+        if (map_definition_find(program->member->btf, info->name, ret) < 0)
+                return false;
+        return ret->key_size == info->key_size && ret->value_size == info->value_size;
+}
+
+int map_original_init(MapCloner *cloner, const KernelProgram *program, const MapInfo *info, int fd,
+                      MapOriginal *ret) {
+        MapOriginal original = { .program = program, .info = info, .fd = fd, .types_fd = -EBADF };
+        uint32_t size = sizeof(original.kernel);
+        const MapTypeSource *source = NULL;
+        MapDefinition definition;
+        int r;
+
+        if (bpf_map_get_info_by_fd(fd, &original.kernel, &size) < 0)
+                return -errno;
+        if (original.kernel.btf_id != 0) {
+                r = find_source(cloner, original.kernel.btf_id, NULL, &source);
+                if (r >= 0) {
+                        original.key_type = original.kernel.btf_key_type_id;
+                        original.value_type = original.kernel.btf_value_type_id;
+                        original.fields = map_value_fields(source->btf, original.value_type);
+                } else if (r != -ENOMEM && find_program_types(&original, &definition)) {
+                        r = find_source(cloner, 0, program->member->btf, &source);
+                        original.key_type = definition.key_type;
+                        original.value_type = definition.value_type;
+                        original.fields = map_value_fields(program->member->btf, original.value_type);
+                }
+                if (r == -ENOMEM)
+                        return r;
+                if (r >= 0)
+                        original.types_fd = source->fd;
+        }
+        *ret = original;
+        return 0;
+}
+
+static bool is_lru(uint32_t type) {
+        return type == BPF_MAP_TYPE_LRU_HASH || type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
+}
+
+static uint32_t clone_flags(uint32_t type, uint32_t flags) {
+        flags &= ~(uint32_t) (BPF_F_RDONLY | BPF_F_WRONLY | BPF_F_NUMA_NODE);
+        switch (type) {
+        case BPF_MAP_TYPE_HASH:
+        case BPF_MAP_TYPE_PERCPU_HASH: return flags | BPF_F_NO_PREALLOC;
+        case BPF_MAP_TYPE_LRU_HASH:
+        case BPF_MAP_TYPE_LRU_PERCPU_HASH: return flags & ~(uint32_t) BPF_F_NO_COMMON_LRU;
+        case BPF_MAP_TYPE_DEVMAP:
+        case BPF_MAP_TYPE_DEVMAP_HASH: return flags & ~(uint32_t) BPF_F_RDONLY_PROG; /* the kernel adds it */
+        default: return flags;
+        }
+}
+
+/* The address of an arena is that of its first mapping, and stays when the mapping goes. A program can't be loaded
+ * before. */
+static int place_arena(int fd, const struct bpf_map_info *info) {
+        size_t size = (size_t) info->max_entries * (size_t) sysconf(_SC_PAGESIZE);
+        void *address;
+
+        if (info->map_extra != 0)
+                return 0;
+        address = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        if (address == MAP_FAILED)
+                return -errno;
+        munmap(address, size);
+        return 0;
+}
+
+int map_clone(const MapOriginal *original, int inner_fd, int *ret) {
+        const struct bpf_map_info *info = &original->kernel;
+        LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = clone_flags(info->type, info->map_flags),
+                    .map_extra = info->map_extra, .inner_map_fd = inner_fd >= 0 ? (uint32_t) inner_fd : 0);
+        uint32_t max_entries = info->max_entries;
+        _cleanup_close_ int fd = -EBADF;
+        int r;
+
+        if (original->types_fd >= 0) {
+                opts.btf_fd = (uint32_t) original->types_fd;
+                opts.btf_key_type_id = original->key_type;
+                opts.btf_value_type_id = original->value_type;
+        }
+        if (is_lru(info->type) && max_entries <= UINT32_MAX - LRU_FREE_TARGET)
+                max_entries += LRU_FREE_TARGET;
+
+        fd = bpf_map_create((enum bpf_map_type) info->type, info->name[0] ? info->name : NULL, info->key_size,
+                            info->value_size, max_entries, &opts);
+        if (fd < 0)
+                return -errno;
+        if (info->type == MAP_TYPE_ARENA) {
+                r = place_arena(fd, info);
+                if (r < 0)
+                        return r;
+        }
+        *ret = TAKE_FD(fd);
+        return 0;
+}
+
+/* The kernel compares the number of entries of arrays only, and keeps nothing of this map but its definition. */
+static uint32_t inner_entries(const MapDefinition *definition) {
+        switch (definition->type) {
+        case BPF_MAP_TYPE_RINGBUF:
+        case BPF_MAP_TYPE_USER_RINGBUF: return (uint32_t) sysconf(_SC_PAGESIZE);
+        case BPF_MAP_TYPE_HASH:
+        case BPF_MAP_TYPE_PERCPU_HASH:
+        case BPF_MAP_TYPE_LRU_HASH:
+        case BPF_MAP_TYPE_LRU_PERCPU_HASH:
+        case BPF_MAP_TYPE_LPM_TRIE: return 1;
+        default: return MAX2(definition->max_entries, 1U);
+        }
+}
+
+int map_clone_inner(MapCloner *cloner, const MapOriginal *original, int *ret) {
+        const struct btf *btf =
+                original->program && original->program->member ? original->program->member->btf : NULL;
+        const MapTypeSource *source;
+        MapDefinition outer, inner;
+        LIBBPF_OPTS(bpf_map_create_opts, opts);
+        int fd, r;
+
+        if (!btf || map_definition_find(btf, original->info->name, &outer) < 0 || outer.inner == 0 ||
+            map_definition_read(btf, outer.inner, &inner) < 0)
+                return -ENODATA;
+
+        opts.map_flags = clone_flags(inner.type, inner.flags);
+        opts.map_extra = inner.map_extra;
+        if (map_value_fields(btf, inner.value_type) != 0) {
+                r = find_source(cloner, 0, btf, &source);
+                if (r < 0)
+                        return r;
+                opts.btf_fd = (uint32_t) source->fd;
+                opts.btf_key_type_id = inner.key_type;
+                opts.btf_value_type_id = inner.value_type;
+        }
+        fd = bpf_map_create((enum bpf_map_type) inner.type, NULL, inner.key_size, inner.value_size,
+                            inner_entries(&inner), &opts);
+        if (fd < 0)
+                return -errno;
+        *ret = fd;
+        return 0;
+}
+
+static double round8(size_t n) {
+        return (double) ((n + 7) / 8 * 8);
+}
+
+double map_clone_entry_bytes(const MapInfo *info) {
+        switch (info->type_number) {
+        case BPF_MAP_TYPE_HASH:
+        case BPF_MAP_TYPE_PERCPU_HASH:
+        case BPF_MAP_TYPE_LPM_TRIE:
+        case BPF_MAP_TYPE_DEVMAP_HASH:
+        case BPF_MAP_TYPE_DEVMAP:
+                return ENTRY_OVERHEAD + round8(info->key_size) + (double) map_info_value_bytes(info);
+        default: return 0;
+        }
+}
+
+double map_clone_bytes(const MapInfo *info) {
+        double n = info->max_entries, value = round8(map_info_value_bytes(info));
+
+        switch (info->type_number) {
+        case BPF_MAP_TYPE_ARRAY:
+        case BPF_MAP_TYPE_PERCPU_ARRAY:
+        case BPF_MAP_TYPE_QUEUE:
+        case BPF_MAP_TYPE_STACK: return n * (value + (map_type_is_per_cpu(info->type_number) ? 8 : 0));
+        case BPF_MAP_TYPE_HASH:
+        case BPF_MAP_TYPE_PERCPU_HASH:
+        case BPF_MAP_TYPE_DEVMAP_HASH:
+        case BPF_MAP_TYPE_SOCKHASH: return n * BUCKET_BYTES;
+        case BPF_MAP_TYPE_LRU_HASH:
+        case BPF_MAP_TYPE_LRU_PERCPU_HASH:
+        case BPF_MAP_TYPE_HASH_OF_MAPS:
+        case BPF_MAP_TYPE_STACK_TRACE: return n * (BUCKET_BYTES + ENTRY_OVERHEAD + round8(info->key_size) + value);
+        case BPF_MAP_TYPE_RINGBUF:
+        case BPF_MAP_TYPE_USER_RINGBUF: return n;
+        case BPF_MAP_TYPE_LPM_TRIE:
+        case MAP_TYPE_ARENA: return 0; /* grow with what is in them */
+        default: return n * 8;         /* pointers */
+        }
+}
