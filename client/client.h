@@ -37,6 +37,7 @@ typedef struct Options {
         uint64_t confirm;  /* microseconds, 0: none asked for */
         uint64_t expected; /* generation, 0: any */
         const char *name;
+        const char *output;  /* path of a file, or NULL */
         const char *address; /* D-Bus address, or NULL */
         const char *private; /* path of the private socket, or NULL */
 } Options;

@@ -20,6 +20,9 @@ static const Verb verbs[] = {
         { "documents", "", 0, 0, verb_documents, "Documents of desired state and where they come from" },
         { "document", "NAME", 1, 1, verb_document, "The text of the document in effect" },
         { "monitor", "", 0, 0, verb_monitor, "Events as they come, until Ctrl-C" },
+        { "metrics", "", 0, 0, verb_metrics, "State and counters as OpenMetrics text",
+          "Takes --output: the file is exchanged in one piece, and stays as it is when the service does not answer.\n"
+          "bpfchain-metrics(7) lists the names; a timer that writes for node_exporter is installed." },
         { "apply", "FILE", 1, 1, verb_apply, "Put a document into effect",
           "FILE may be \"-\", with --name. Takes --name, --runtime, --dry-run, --confirm, --expected-generation.\n"
           "Objects are looked up beside the file first.",
@@ -102,6 +105,7 @@ static int verb_help(Client *client, int argc, char **argv) {
               "      --expected-generation=GENERATION  Refuse if another generation is running\n"
               "      --create-only, --replace-only     Of \"map set\": the key must be new, must be there\n"
               "      --all                             Of \"detach\": all chains\n"
+              "      --output=FILE                     Of \"metrics\": write to this file\n"
               "      --address=ADDRESS                 Talk to the service at this D-Bus address\n"
               "      --private[=SOCKET]                Talk to it on its private socket\n"
               "  -h, --help                            This text\n"
@@ -109,7 +113,7 @@ static int verb_help(Client *client, int argc, char **argv) {
               "\n"
               "Verbs may be cut short as long as one meaning is left: \"bpfchain st eth0\".\n"
               "Exit status: 0 done, 1 failed, 2 wrong usage, 3 refused by policy, 4 the service is not running.\n"
-              "See bpfchain(1), bpfchain-document(5), bpfchaind(8).\n",
+              "See bpfchain(1), bpfchain-document(5), bpfchain-metrics(7), bpfchaind(8).\n",
               out->stream);
         return EXIT_DONE;
 }
@@ -151,6 +155,7 @@ enum {
         OPTION_CREATE_ONLY,
         OPTION_REPLACE_ONLY,
         OPTION_ALL,
+        OPTION_OUTPUT,
         OPTION_ADDRESS,
         OPTION_PRIVATE,
 };
@@ -172,6 +177,7 @@ static int parse_options(int argc, char **argv, Options *options, bool *ret_help
                 { "create-only", no_argument, NULL, OPTION_CREATE_ONLY },
                 { "replace-only", no_argument, NULL, OPTION_REPLACE_ONLY },
                 { "all", no_argument, NULL, OPTION_ALL },
+                { "output", required_argument, NULL, OPTION_OUTPUT },
                 { "address", required_argument, NULL, OPTION_ADDRESS },
                 { "private", optional_argument, NULL, OPTION_PRIVATE },
                 { 0 },
@@ -197,6 +203,7 @@ static int parse_options(int argc, char **argv, Options *options, bool *ret_help
                 case OPTION_CREATE_ONLY: options->create_only = true; break;
                 case OPTION_REPLACE_ONLY: options->replace_only = true; break;
                 case OPTION_ALL: options->all = true; break;
+                case OPTION_OUTPUT: options->output = optarg; break;
                 case OPTION_ADDRESS: options->address = optarg; break;
                 case OPTION_PRIVATE: options->private = optarg ? optarg : PRIVATE_SOCKET; break;
                 case '?': return fail(EXIT_USAGE, "\"bpfchain help\" lists the options.");

@@ -40,5 +40,8 @@ int verb_maps(Client *client, int argc, char **argv);
 /* verb-map.c */
 int verb_map(Client *client, int argc, char **argv);
 
+/* verb-metrics.c */
+int verb_metrics(Client *client, int argc, char **argv);
+
 /* verb-monitor.c */
 int verb_monitor(Client *client, int argc, char **argv);

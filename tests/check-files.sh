@@ -27,12 +27,15 @@ check() {
         fi
 }
 
-# unit FILE: what systemd says of the unit, with commands that exist although nothing is installed.
+# unit FILE...: what systemd says of units, with commands that exist although nothing is installed.
 unit() {
-        local copy="$TREE/bpfchaind.service"
+        local file copies=()
 
-        sed -E 's#^(Exec[A-Za-z]*=)[^ ]*#\1/bin/true#' "$1" >"$copy"
-        systemd-analyze verify --man=no "$copy"
+        for file in "$@"; do
+                copies+=("$TREE/${file##*/}")
+                sed -E 's#^(Exec[A-Za-z]*=)[^ ]*#\1/bin/true#' "$file" >"${copies[-1]}"
+        done
+        systemd-analyze verify --man=no "${copies[@]}"
 }
 
 # The actions that the service asks for are those that are declared.
@@ -54,6 +57,8 @@ actions_declared() {
 TREE="$(mktemp -d)"
 trap 'rm -rf "$TREE"' EXIT
 check systemd-analyze 'bpfchaind.service' unit "$BUILD/systemd/bpfchaind.service"
+check systemd-analyze 'bpfchain-metrics.timer and its service' \
+        unit "$BUILD"/systemd/bpfchain-metrics.{timer,service}
 for file in "$ROOT"/dbus/*.conf "$ROOT"/dbus/*.xml "$ROOT"/polkit/*.policy; do
         check xmllint "${file#"$ROOT"/} is XML" xmllint --nonet --noout "$file"
 done

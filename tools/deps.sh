@@ -24,7 +24,7 @@ debian_packages() {
                 ;;
         test)
                 printf '%s\n' dbus dbus-daemon polkitd iproute2 iputils-ping procps python3 python3-jsonschema \
-                        strace systemd mandoc libxml2-utils libglib2.0-bin
+                        python3-prometheus-client strace systemd mandoc libxml2-utils libglib2.0-bin
                 ;;
         valgrind) printf '%s\n' valgrind libc6-dbg ;;
         demo) printf '%s\n' iproute2 iputils-ping procps python3 ;;
@@ -42,7 +42,7 @@ fedora_packages() {
                 ;;
         test)
                 printf '%s\n' dbus-daemon polkit iproute iproute-tc iputils procps-ng python3 python3-jsonschema \
-                        systemd mandoc libxml2 glib2
+                        python3-prometheus_client systemd mandoc libxml2 glib2
                 ;;
         valgrind) printf '%s\n' valgrind ;;
         demo) printf '%s\n' iproute iputils procps-ng python3 ;;

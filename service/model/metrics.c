@@ -326,8 +326,7 @@ static void add_run_time(Sheet *sheet, Manager *manager, Chain *chain) {
 static void add_chain_info(Sheet *sheet, const Chain *chain) {
         size_t n_labels = sheet->labels.n;
 
-        if (chain->attachment)
-                text_label(&sheet->labels, "mode", chain_mode_in_effect(chain));
+        text_label(&sheet->labels, "mode", strempty_to(chain_mode_in_effect(chain), "none"));
         text_label(&sheet->labels, "counters", counter_level_to_string(chain->counters));
         add(sheet, FAMILY_CHAIN_INFO, 1);
         sheet->labels.n = n_labels;

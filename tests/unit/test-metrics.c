@@ -264,7 +264,7 @@ static void test_nothing_attached(void **state) {
         text = metrics(fx);
         expect(text, "bpfchain_chain_state{interface='eth0',hook='xdp',state='conflict'} 1");
         expect(text, "bpfchain_chain_state{interface='eth9',hook='xdp',state='waiting'} 1");
-        expect(text, "bpfchain_chain_info{interface='eth9',hook='xdp',counters='verdicts'} 1");
+        expect(text, "bpfchain_chain_info{interface='eth9',hook='xdp',mode='none',counters='verdicts'} 1");
         expect(text, "bpfchain_chain_programs{interface='eth9',hook='xdp'} 1");
         expect(text, "bpfchain_problems{severity='error'} 1");
         expect(text, "bpfchain_metrics_unreadable 0");
