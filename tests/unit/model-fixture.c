@@ -438,11 +438,11 @@ void fx_send(Fixture *fx, const char *interface, Hook hook, const char *verdict,
 }
 
 /* Whatever became of seats and levels, what was counted is there. */
-static void check_totals(Chain *chain) {
+static void check_totals(const Fixture *fx, Chain *chain) {
         FakeLink *link = chain->attachment->link;
         ChainCounters counters;
 
-        if (!link->content.has_rows)
+        if (!link->content.has_rows || fx->totals_unknown)
                 return;
         chain_count(chain, link->rows, &counters);
         assert_int_equal(counters.packets, link->packets);
@@ -471,7 +471,7 @@ static void check_chain(Fixture *fx, Chain *chain) {
         assert_string_equal(chain->signature, chain->attachment->link->content.signature);
         assert_int_equal(chain->n_slots, chain->attachment->link->content.n_slots);
         assert_int_equal(chain->counters, chain->attachment->link->content.counters);
-        check_totals(chain);
+        check_totals(fx, chain);
         for (size_t i = 0; i < chain->n_slots; i++) {
                 const FakeSlot *slot = &chain->attachment->link->content.slots[i];
 

@@ -34,6 +34,7 @@ typedef struct Fixture {
         char *report;
         Error error;           /* of the last change */
         ChangeOptions options; /* for the next changes */
+        bool totals_unknown;   /* what the manager remembers of them was tampered with */
 } Fixture;
 
 /* For cmocka_unit_test_setup_teardown(). */

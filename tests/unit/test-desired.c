@@ -208,6 +208,39 @@ static void test_detached_and_mode(void **state) {
         assert_null(wanted.documents[3]);
 }
 
+static CounterLevel level_of(const Text *texts, size_t n) {
+        _cleanup_(desired_unrefp) Desired *desired = make_good(texts, n);
+        _cleanup_(wanted_done) Wanted wanted = {};
+        _cleanup_error_ Error error = ERROR_INIT;
+        LinkRecord link = link_named("eth0");
+
+        assert_int_equal(desired_chain(desired, &link, HOOK_XDP, &wanted, &error), 0);
+        return wanted.counters;
+}
+
+#define LEVEL(...)                                                                                                   \
+        level_of((const Text[]){ { "programs", PROGRAMS }, { "x", CHAIN("'programs': ['a']") }, __VA_ARGS__ },       \
+                 ELEMENTSOF(((const Text[]){ { "programs", PROGRAMS }, {}, __VA_ARGS__ })))
+
+/* The most detailed level that anybody names, whatever the order. */
+static void test_counters(void **state) {
+        Text off = { "a", CHAIN("'counters': 'off'") }, verdicts = { "y", CHAIN("'counters': 'verdicts'") };
+        Text all = { "z", CHAIN("'order': 0, 'counters': 'all'") };
+
+        assert_int_equal(LEVEL({ "y", "{}" }), COUNTER_LEVEL_DEFAULT);
+        assert_int_equal(LEVEL(off), COUNTER_LEVEL_OFF);
+        assert_int_equal(LEVEL(off, verdicts), COUNTER_LEVEL_VERDICTS);
+        assert_int_equal(LEVEL(off, all), COUNTER_LEVEL_ALL);
+        assert_int_equal(LEVEL(all, verdicts), COUNTER_LEVEL_ALL);
+        assert_int_equal(LEVEL(all, verdicts, off), COUNTER_LEVEL_ALL);
+        /* Of this interface and hook only. */
+        assert_int_equal(LEVEL({ "y", "{'chains': [{'interfaces': ['eth1'], 'hook': 'xdp', 'counters': 'all'},"
+                                      "{'interfaces': ['eth0'], 'hook': 'tc-egress', 'counters': 'all'}]}" }),
+                         COUNTER_LEVEL_DEFAULT);
+        /* It does not make a chain by itself. */
+        EXPECT("-", { "x", CHAIN("'counters': 'all'") });
+}
+
 static void test_nothing_to_act_on(void **state) {
         /* Ordering, leaving out and detaching do not make a chain by themselves. */
         EXPECT("-", { "x", CHAIN("'without': ['a'], 'sequence': ['b'], 'detached': true") });
@@ -460,6 +493,7 @@ int main(void) {
                 cmocka_unit_test(test_without),
                 cmocka_unit_test(test_sequence),
                 cmocka_unit_test(test_detached_and_mode),
+                cmocka_unit_test(test_counters),
                 cmocka_unit_test(test_nothing_to_act_on),
                 cmocka_unit_test(test_hooks_and_names),
                 cmocka_unit_test(test_contradictions),

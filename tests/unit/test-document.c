@@ -59,7 +59,7 @@ static void test_all_members(void **state) {
                 "   'programs': ['deny', {'use': 'limit-2.x_y', 'proceed-on': ['next', 'ok', 'trap']}, {'use': "
                 "'other'}],"
                 "   'sequence': ['other', 'deny'], 'without': ['else'], 'detached': true, 'description': 'c'},"
-                "  {'interfaces': ['lo'], 'hook': 'xdp'}]}");
+                "  {'interfaces': ['lo'], 'hook': 'xdp', 'counters': 'off'}]}");
         const ProgramDef *program;
         const ChainDef *chain;
 
@@ -102,7 +102,10 @@ static void test_all_members(void **state) {
         assert_int_equal(strv_length(chain->sequence), 2);
         assert_int_equal(strv_length(chain->without), 1);
         assert_true(chain->detached);
+        assert_false(chain->counters_set);
         chain = &document->chains[1];
+        assert_true(chain->counters_set);
+        assert_int_equal(chain->counters, COUNTER_LEVEL_OFF);
         assert_int_equal(chain->hook, HOOK_XDP);
         assert_int_equal(chain->mode, ATTACH_MODE_BEST);
         assert_false(chain->mode_set);
@@ -200,6 +203,9 @@ static void test_faults(void **state) {
         refuse(CHAIN("'mode': 'fast'"), "x.json:1:58: chains[0].mode: ");
         refuse("{'chains': [{'interfaces': ['e'], 'hook': 'tc-egress', 'mode': 'native'}]}",
                "x.json:1:64: chains[0].mode: native and generic are modes of XDP");
+        refuse(CHAIN("'counters': 'most'"),
+               "x.json:1:62: chains[0].counters: \"most\" is not known here; known are: off, verdicts, all");
+        refuse(CHAIN("'counters': true"), "x.json:1:62: chains[0].counters: ");
         refuse(CHAIN("'order': -1"), "x.json:1:59: chains[0].order: ");
         refuse(CHAIN("'order': 65536"), "x.json:1:59: chains[0].order: ");
         refuse(CHAIN("'order': 1.5"), "x.json:1:59: chains[0].order: ");

@@ -307,6 +307,7 @@ static void test_state_damaged(void **state) {
         link = fake_link_id(fx->fake, 2, HOOK_XDP);
         good = read_state(fx);
         size = strlen(good);
+        fx->totals_unknown = true;
         for (unsigned round = 0; round < 160; round++) {
                 _cleanup_free_ char *bad = strdup(good);
                 size_t n = size;

@@ -219,6 +219,31 @@ static void world_after_restart(Fixture *fx) {
         fx_start(fx);
 }
 
+/* Another level, which takes the rows along where there is none. */
+static const char not_counting[] = "{" PROGRAMS(
+        ENTRY(1)) ", 'chains': ["
+                  "{'interfaces': ['eth*'], 'hook': 'xdp', 'counters': 'off', 'programs': ['limit', "
+                  "'deny', 'flows']},"
+                  "{'interfaces': ['eth0', 'eth1'], 'hook': 'tc-ingress', 'counters': 'all', 'programs': "
+                  "['flows-tc']}]}";
+
+static void world_that_drops_rows(Fixture *fx) {
+        world_with_first(fx);
+        fake_drop_rows(fx->fake, true);
+}
+
+static int apply_not_counting(Fixture *fx) {
+        return fx_apply(fx, "edge", not_counting);
+}
+
+static void after_not_counting(Fixture *fx) {
+        fx_expect(fx, "eth0", HOOK_XDP, "active limit,deny,flows");
+        assert_int_equal(fx_chain(fx, "eth0", HOOK_XDP)->counters, COUNTER_LEVEL_OFF);
+        assert_int_equal(fx_chain(fx, "eth2", HOOK_XDP)->counters, COUNTER_LEVEL_OFF);
+        assert_int_equal(fx_chain(fx, "eth0", HOOK_TC_INGRESS)->counters, COUNTER_LEVEL_ALL);
+        assert_int_equal(fx_chain(fx, "wlan0", HOOK_XDP)->counters, COUNTER_LEVEL_DEFAULT);
+}
+
 typedef struct Story {
         void (*before)(Fixture *fx);
         int (*change)(Fixture *fx);
@@ -291,6 +316,10 @@ static void test_upgrade(void **state) {
         run_story(&(Story){ world_to_upgrade, apply_second, after_second });
 }
 
+static void test_level(void **state) {
+        run_story(&(Story){ world_that_drops_rows, apply_not_counting, after_not_counting });
+}
+
 static void test_withdraw(void **state) {
         run_story(&(Story){ world_with_first, withdraw, after_withdraw });
 }
@@ -331,6 +360,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_first_apply),
                 cmocka_unit_test(test_upgrade),
+                cmocka_unit_test(test_level),
                 cmocka_unit_test(test_withdraw),
                 cmocka_unit_test(test_pending),
                 cmocka_unit_test(test_insert),
