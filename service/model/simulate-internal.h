@@ -41,8 +41,8 @@ struct Simulation {
         void *kernel;
         SimulateRequest request;
         bool plans;
-        char *plan; /* report of the dry run */
-        SimulateLane *lanes;
+        char *plan;                              /* report of the dry run */
+        SimulateLane lanes[SIMULATE_CHAINS_MAX]; /* they stay where they are: streams write into them */
         size_t n_lanes;
         size_t next; /* packet */
         uint64_t prepare_usec, run_usec;

@@ -27,7 +27,6 @@ Simulation *simulation_free(Simulation *simulation) {
                 free(lane->unknown);
                 free(lane->interface);
         }
-        free(simulation->lanes);
         free(simulation->plan);
         free(simulation);
         return NULL;
@@ -52,11 +51,13 @@ static int create(Manager *manager, const SimulateRequest *request, bool plans, 
 
 static int add_lane(Simulation *simulation, const char *interface, Hook hook, const char *change,
                     SimulateLane **ret) {
-        SimulateLane *lane = ARRAY_APPEND(simulation->lanes, simulation->n_lanes);
+        SimulateLane *lane = &simulation->lanes[simulation->n_lanes];
 
-        if (!lane)
-                return -ENOMEM;
-        *lane = (SimulateLane){ .hook = hook, .change = change };
+        if (simulation->n_lanes == SIMULATE_CHAINS_MAX)
+                return -E2BIG;
+        simulation->n_lanes++;
+        lane->hook = hook;
+        lane->change = change;
         lane->interface = strdup(interface);
         lane->stream = open_memstream(&lane->text, &lane->size);
         if (!lane->interface || !lane->stream)

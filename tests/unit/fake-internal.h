@@ -34,6 +34,7 @@ struct KernelProgram {
         bool committed;
         bool reject, tc, frags, heavy;
         unsigned instance;
+        char *words; /* of the object */
         FakeMap *maps[FAKE_MAPS_MAX];
         bool kept[FAKE_MAPS_MAX];
         char *write[FAKE_MAPS_MAX]; /* contents to be written to kept maps by the commit */
@@ -107,6 +108,8 @@ struct FakeKernel {
         size_t n_fused, live_fused;
         KernelAttachment **attachments;
         size_t n_attachments, live_attachments;
+        KernelSimulation **simulations;
+        size_t n_simulations, live_simulations;
         FakePins **pins;
         size_t n_pins;
         FakeMap **maps;
@@ -161,3 +164,8 @@ void fake_chain_detach(void *userdata, KernelAttachment *attachment);
 void fake_attachment_free(KernelAttachment *attachment);
 int fake_chain_counters(void *userdata, KernelAttachment *attachment, uint64_t ret[CHAIN_SEATS_MAX][COUNTER_CELLS]);
 int fake_chain_run_time(void *userdata, KernelAttachment *attachment, uint64_t *ret_count, uint64_t *ret_nsec);
+int fake_simulation_new(void *userdata, const FuseRequest *request, KernelSimulation **ret,
+                        SimulationOmission **ret_omissions, size_t *ret_n_omissions, Error *error);
+int fake_simulation_run(void *userdata, KernelSimulation *simulation, const void *packet, size_t size,
+                        SimulationResult *ret, Error *error);
+void fake_simulation_free(KernelSimulation *simulation);

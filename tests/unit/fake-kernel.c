@@ -100,8 +100,14 @@ void fake_kernel_free(FakeKernel *fake) {
         assert_int_equal(fake->live_attachments, 0);
         assert_int_equal(fake->live_fused, 0);
         assert_int_equal(fake->live_programs, 0);
-        for (size_t i = 0; i < fake->n_programs; i++)
+        assert_int_equal(fake->live_simulations, 0);
+        for (size_t i = 0; i < fake->n_programs; i++) {
+                free(fake->programs[i]->words);
                 free(fake->programs[i]);
+        }
+        for (size_t i = 0; i < fake->n_simulations; i++)
+                free(fake->simulations[i]);
+        free(fake->simulations);
         for (size_t i = 0; i < fake->n_fused; i++)
                 free(fake->fused[i]);
         for (size_t i = 0; i < fake->n_attachments; i++)
@@ -199,6 +205,7 @@ static void read_object(FakeKernel *fake, const ProgramRequest *request, KernelP
         char *save = NULL;
 
         assert_int_equal(file_read(request->object_path, 1 << 20, &text, NULL), 0);
+        assert_int_equal(free_and_strdup(&program->words, text), 0);
         for (char *word = strtok_r(text, " \n", &save); word; word = strtok_r(NULL, " \n", &save)) {
                 FakeMap *map = NULL;
                 char name[64];
@@ -467,6 +474,9 @@ const KernelOps fake_kernel_ops = {
         .attachment_free = fake_attachment_free,
         .chain_counters = fake_chain_counters,
         .chain_run_time = fake_chain_run_time,
+        .simulation_new = fake_simulation_new,
+        .simulation_run = fake_simulation_run,
+        .simulation_free = fake_simulation_free,
         .interface_details = interface_details,
         .interface_foreign = interface_foreign,
 };

@@ -10,7 +10,8 @@
  * committed, a fused program used twice, seats taken twice, and so on.
  *
  * What an object "contains" are words in the file: "map:NAME" or "map:NAME:SIZE" for each map, "tc", "frags",
- * "reject" (by the verifier), "heavy" (chains with it are over a limit).
+ * "reject" (by the verifier), "heavy" (chains with it are over a limit). What
+ * fake-simulation.c makes of more words is told there.
  */
 
 #include "check.h"
@@ -26,6 +27,8 @@ typedef enum FakeOp {
         FAKE_CHAIN_LIST,
         FAKE_CHAIN_CHECK,
         FAKE_CHAIN_COUNTERS,
+        FAKE_SIMULATION_NEW,
+        FAKE_SIMULATION_RUN, /* not logged */
         _FAKE_OP_FALLIBLE,
         /* These can't fail, they are only counted and logged. */
         FAKE_PROGRAM_ROLLBACK = _FAKE_OP_FALLIBLE,
@@ -96,3 +99,4 @@ unsigned fake_count(const FakeKernel *fake, FakeOp op);
 unsigned fake_live_programs(const FakeKernel *fake);
 unsigned fake_live_fused(const FakeKernel *fake);
 unsigned fake_live_attachments(const FakeKernel *fake);
+unsigned fake_live_simulations(const FakeKernel *fake);

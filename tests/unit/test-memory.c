@@ -9,6 +9,7 @@
  */
 #include "fake-internal.h"
 #include "model-fixture.h"
+#include "model/simulate.h"
 
 static unsigned long n_allocations, fail_at;
 static bool armed, failed;
@@ -168,9 +169,62 @@ static void world_to_roll_back(Fixture *fx) {
         fx_must_apply(fx, "edge", second);
 }
 
+/* To its end. */
+static int simulate(Fixture *fx, Simulation *simulation) {
+        int r;
+
+        do
+                r = simulation_work(simulation, 1000000, &fx->error);
+        while (r > 0);
+        if (r == 0) {
+                free(fx->report);
+                fx->report = simulation_report(simulation);
+                r = fx->report ? 0 : -ENOMEM;
+        }
+        simulation_free(simulation);
+        return r;
+}
+
+static SimulateRequest packet_request(void) {
+        static const uint8_t frame[64];
+        static const SimulatePacket packets[] = { { frame, 60 }, { frame, 64 } };
+
+        return (SimulateRequest){ .packets = packets, .n_packets = ELEMENTSOF(packets), .contents = true };
+}
+
+static int simulate_chain(Fixture *fx) {
+        SimulateRequest request = packet_request();
+        Simulation *simulation = NULL;
+        Chain *chain;
+        int r;
+
+        fake_quiet++;
+        chain = fx_chain(fx, "eth0", HOOK_XDP);
+        fake_quiet--;
+        r = simulation_new_chain(fx->manager, chain, &request, &simulation, &fx->error);
+        return r < 0 ? r : simulate(fx, simulation);
+}
+
+static int simulate_second(Fixture *fx) {
+        SimulateRequest request = packet_request();
+        Simulation *simulation = NULL;
+        int r;
+
+        r = simulation_new_document(fx->manager, "edge", second, &fx->options, &request, &simulation, &fx->error);
+        return r < 0 ? r : simulate(fx, simulation);
+}
+
+/* Its programs are taken over, so that they must be loaded for it. */
+static void world_after_restart(Fixture *fx) {
+        world_with_first(fx);
+        fx_kill(fx);
+        fx_start(fx);
+}
+
 typedef struct Story {
         void (*before)(Fixture *fx);
         int (*change)(Fixture *fx);
+        bool small; /* with few allocations */
 } Story;
 
 static bool run(const Story *story, unsigned long n) {
@@ -213,7 +267,7 @@ static void run_story(const Story *story) {
         /* The first ones all, later ones here and there: they are often of the same kind. */
         while (run(story, n))
                 n += n < 100 ? 1 : n < 1000 ? 7 : 31;
-        assert_true(n > 50);
+        assert_true(n > (story->small ? 10 : 50));
 }
 
 static void test_apply(void **state) {
@@ -238,6 +292,14 @@ static void test_insert(void **state) {
 
 static void test_roll_back(void **state) {
         run_story(&(Story){ world_to_roll_back, roll_back });
+}
+
+static void test_simulate(void **state) {
+        run_story(&(Story){ world_after_restart, simulate_chain, .small = true });
+}
+
+static void test_simulate_change(void **state) {
+        run_story(&(Story){ world_after_restart, simulate_second });
 }
 
 /* A start that fails leaves what runs. */
@@ -277,8 +339,14 @@ static void test_start(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_apply),  cmocka_unit_test(test_change), cmocka_unit_test(test_withdraw),
-                cmocka_unit_test(test_reload), cmocka_unit_test(test_insert), cmocka_unit_test(test_roll_back),
+                cmocka_unit_test(test_apply),
+                cmocka_unit_test(test_change),
+                cmocka_unit_test(test_withdraw),
+                cmocka_unit_test(test_reload),
+                cmocka_unit_test(test_insert),
+                cmocka_unit_test(test_roll_back),
+                cmocka_unit_test(test_simulate),
+                cmocka_unit_test(test_simulate_change),
                 fx_test(test_start),
         };
 
