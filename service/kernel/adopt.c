@@ -70,37 +70,90 @@ static bool counters_fit(int fd) {
                info.max_entries == 1 && info.value_size == sizeof(uint64_t[CHAIN_SEATS_MAX][COUNTER_CELLS]);
 }
 
-/* The counters by their pin. Where it is lost, the program still has them (which takes CAP_SYS_ADMIN). */
-static int open_counters(const char *path, int program_fd) {
-        uint32_t ids[64] = {};
-        struct bpf_prog_info info = { .nr_map_ids = ELEMENTSOF(ids), .map_ids = (uint64_t) (uintptr_t) ids };
+/* The maps of a program: descriptors, for which the ids alone would take CAP_SYS_ADMIN, come later. */
+static int read_map_ids(int program_fd, uint32_t ids[64], size_t *ret_n) {
+        struct bpf_prog_info info = { .nr_map_ids = 64, .map_ids = (uint64_t) (uintptr_t) ids };
         uint32_t size = sizeof(info);
-        int fd, r;
-
-        fd = pins_open(path, false);
-        if (fd >= 0 && counters_fit(fd))
-                return fd;
-        safe_close(fd);
+        int r;
 
         r = bpf_prog_get_info_by_fd(program_fd, &info, &size);
         if (r < 0)
                 return r;
-        for (size_t i = 0; i < MIN2(info.nr_map_ids, ELEMENTSOF(ids)); i++) {
+        *ret_n = MIN2(info.nr_map_ids, 64U);
+        return 0;
+}
+
+static bool map_is_one_of(int fd, const uint32_t *ids, size_t n) {
+        struct bpf_map_info info = {};
+        uint32_t size = sizeof(info);
+
+        if (bpf_map_get_info_by_fd(fd, &info, &size) < 0)
+                return false;
+        for (size_t i = 0; i < n; i++)
+                if (ids[i] == info.id)
+                        return true;
+        return false;
+}
+
+/* A map of the chain's own by its pin, if the program uses it, or of this name in the program (which takes
+ * CAP_SYS_ADMIN). -ENOENT: there is none. */
+static int open_map_of(const char *path, const char *name, const uint32_t *ids, size_t n) {
+        int fd;
+
+        fd = pins_open(path, false);
+        if (fd >= 0 && map_is_one_of(fd, ids, n))
+                return fd;
+        safe_close(fd);
+
+        for (size_t i = 0; i < n; i++) {
                 struct bpf_map_info map = {};
+                uint32_t size = sizeof(map);
 
                 fd = bpf_map_get_fd_by_id(ids[i]);
-                size = sizeof(map);
-                if (fd >= 0 && counters_fit(fd) && bpf_map_get_info_by_fd(fd, &map, &size) >= 0 &&
-                    streq(map.name, "bc_counters"))
+                if (fd < 0 && fd != -ENOENT)
+                        return fd;
+                if (fd >= 0 && bpf_map_get_info_by_fd(fd, &map, &size) >= 0 && streq(map.name, name))
                         return fd;
                 safe_close(fd);
         }
         return -ENOENT;
 }
 
+/* The array of further programs. Without a descriptor of it here it lives by its pin only. */
+static int open_slots(const char *path, int program_fd) {
+        uint32_t ids[64] = {};
+        size_t n = 0;
+        int r;
+
+        r = read_map_ids(program_fd, ids, &n);
+        return r < 0 ? r : open_map_of(path, "bc_slots", ids, n);
+}
+
+/* The counters. The pin also counts when the program does not use it: a chain that counts nothing now keeps the
+ * figures that it had. -ENODATA: it never counted. */
+static int open_counters(const char *path, int program_fd) {
+        uint32_t ids[64] = {};
+        size_t n = 0;
+        int fd, r;
+
+        fd = pins_open(path, false);
+        if (fd >= 0 && counters_fit(fd))
+                return fd;
+        safe_close(fd);
+        r = read_map_ids(program_fd, ids, &n);
+        if (r < 0)
+                return r;
+        r = open_map_of(path, "bc_counters", ids, n);
+        if (r >= 0 && !counters_fit(r)) {
+                safe_close(r);
+                r = -ENOENT;
+        }
+        return fd == -ENOENT && r == -ENOENT ? -ENODATA : r;
+}
+
 static int fused_from_pins(const Kernel *kernel, int ifindex, Hook hook, uint32_t program_id, KernelFused **ret) {
         _cleanup_(kernel_fused_freep) KernelFused *fused = NULL;
-        _cleanup_free_ char *program = NULL, *counters = NULL;
+        _cleanup_free_ char *program = NULL, *counters = NULL, *slots = NULL;
         Candidate candidate;
         bool staged;
         int r;
@@ -108,13 +161,15 @@ static int fused_from_pins(const Kernel *kernel, int ifindex, Hook hook, uint32_
         r = pins_path(kernel, PIN_PROGRAM, ifindex, hook, &program);
         if (r >= 0)
                 r = pins_path(kernel, PIN_COUNTERS, ifindex, hook, &counters);
+        if (r >= 0)
+                r = pins_path(kernel, PIN_SLOTS, ifindex, hook, &slots);
         if (r < 0)
                 return r;
 
         fused = malloc(sizeof(*fused));
         if (!fused)
                 return -ENOMEM;
-        *fused = (KernelFused){ .hook = hook, .program_fd = -EBADF, .counters_fd = -EBADF };
+        *fused = (KernelFused){ .hook = hook, .program_fd = -EBADF, .counters_fd = -EBADF, .slots_fd = -EBADF };
 
         r = open_program(program, program_id, &candidate, &staged);
         if (r < 0)
@@ -126,12 +181,14 @@ static int fused_from_pins(const Kernel *kernel, int ifindex, Hook hook, uint32_
                 snprintf(fused->tag + 2 * i, 3, "%02x", candidate.info.tag[i]);
 
         if (staged) {
-                /* Counters first, as finish_pins() does. Without any waiting they are in place already. */
+                /* In the order of finish_pins(). Without any waiting they are in place already. */
                 (void) pins_finish(counters);
+                (void) pins_finish(slots);
                 (void) pins_finish(program);
         }
         fused->counters_fd = open_counters(counters, fused->program_fd);
-        if (fused->counters_fd < 0)
+        fused->slots_fd = open_slots(slots, fused->program_fd);
+        if (fused->counters_fd < 0 && fused->counters_fd != -ENODATA)
                 log_warning("The counters of the %s chain on interface %d are lost: %s", hook_to_string(hook),
                             ifindex, strerror(-fused->counters_fd));
 

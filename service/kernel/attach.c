@@ -318,6 +318,7 @@ int kernel_chain_check(void *userdata, KernelAttachment *attachment) {
 
 void kernel_chain_detach(void *userdata, KernelAttachment *attachment) {
         attachment_take_off(userdata, attachment);
+        fused_wait(attachment->fused);
         kernel_attachment_free(attachment);
 }
 

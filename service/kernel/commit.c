@@ -25,6 +25,7 @@ static int stage_pins(const Kernel *kernel, const KernelAttachment *attachment, 
                 int fd;
         } objects[] = {
                 { PIN_COUNTERS, fused->counters_fd },
+                { PIN_SLOTS, fused->slots_fd },
                 { PIN_PROGRAM, fused->program_fd },
                 { PIN_LINK, attachment->link_fd },
         };
@@ -46,8 +47,8 @@ static int stage_pins(const Kernel *kernel, const KernelAttachment *attachment, 
 
 /* The program comes last but for the link: which of two pinned programs is attached tells an adoption whether a crash
  * came before or after the exchange. */
-static int finish_pins(const Kernel *kernel, const KernelAttachment *attachment) {
-        static const PinKind order[] = { PIN_COUNTERS, PIN_PROGRAM, PIN_LINK };
+static int finish_pins(const Kernel *kernel, const KernelAttachment *attachment, const KernelFused *fused) {
+        static const PinKind order[] = { PIN_COUNTERS, PIN_SLOTS, PIN_PROGRAM, PIN_LINK };
 
         for (size_t i = 0; i < ELEMENTSOF(order); i++) {
                 _cleanup_free_ char *path = NULL;
@@ -58,6 +59,8 @@ static int finish_pins(const Kernel *kernel, const KernelAttachment *attachment)
                         r = pins_finish(path);
                 if (r < 0 && !(r == -ENOENT && order[i] != PIN_PROGRAM))
                         return r;
+                if (order[i] == PIN_SLOTS && fused->slots_fd < 0)
+                        pins_remove(path);
         }
         return 0;
 }
@@ -68,7 +71,7 @@ static int pin_all(const Kernel *kernel, const KernelAttachment *attachment, con
         r = stage_pins(kernel, attachment, fused);
         if (r < 0)
                 return r;
-        return finish_pins(kernel, attachment);
+        return finish_pins(kernel, attachment, fused);
 }
 
 static int refused_pin(const Kernel *kernel, ChainCommit *item, int r) {
@@ -202,7 +205,7 @@ static int commit_exchange(const Kernel *kernel, ChainCommit *item) {
                         (void) pin_all(kernel, attachment, attachment->fused);
                         return r;
                 }
-                r = finish_pins(kernel, attachment);
+                r = finish_pins(kernel, attachment, item->fused);
                 if (r < 0 && exchange_program(attachment, item->fused, attachment->fused) < 0)
                         log_error("The %s chain of %s is exchanged, but neither pinned nor changed back",
                                   hook_to_string(item->hook), item->interface);
@@ -293,6 +296,8 @@ void kernel_chain_rollback(void *userdata, ChainCommit *item) {
 }
 
 void kernel_chain_release(void *userdata, ChainCommit *item) {
+        if (item->undo)
+                fused_wait(item->undo);
         kernel_fused_free(item->undo);
         item->undo = NULL;
 }

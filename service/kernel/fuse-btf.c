@@ -9,10 +9,8 @@
 typedef struct Types {
         const FuseInput *input;
         FuseOutput *output;
-        int int_id;
-        int entry_proto_id; /* int (struct xdp_md *ctx) */
-        int plain_proto_id; /* int (void), for functions of which nothing is known */
-        int file_name;      /* offset of the string that lines of our own give as their file */
+        int protos[_FUSE_PROTO_MAX];
+        int file_name; /* offset of the string that lines of our own give as their file */
         size_t room_func_info;
         size_t room_line_info;
 } Types;
@@ -78,44 +76,60 @@ static int declare_function(Types *types, size_t insn, const char *name, enum bt
  * is in it does not matter. */
 static int declare_types(Types *types) {
         struct btf *btf = types->output->btf;
-        int context, pointer, r;
+        int signed_int, unsigned_int, long_int, context, pointer, r;
 
-        types->int_id = btf__add_int(btf, "int", 4, BTF_INT_SIGNED);
+        signed_int = btf__add_int(btf, "int", 4, BTF_INT_SIGNED);
+        unsigned_int = btf__add_int(btf, "unsigned int", 4, 0);
+        long_int = btf__add_int(btf, "unsigned long long", 8, 0);
         context = btf__add_struct(btf, hook_is_tc(types->input->hook) ? "__sk_buff" : "xdp_md", 0);
         pointer = btf__add_ptr(btf, context);
-        types->entry_proto_id = btf__add_func_proto(btf, types->int_id);
-        r = btf__add_func_param(btf, "ctx", pointer);
-        types->plain_proto_id = btf__add_func_proto(btf, types->int_id);
         types->file_name = btf__add_str(btf, "bpfchain");
+        r = MIN2(MIN2(signed_int, unsigned_int), MIN2(long_int, MIN2(context, pointer)));
+        r = MIN2(r, types->file_name);
 
-        return types->int_id < 0 || context < 0 || pointer < 0 || types->entry_proto_id < 0 || r < 0 ||
-                               types->plain_proto_id < 0 || types->file_name < 0
-                       ? -ENOMEM
-                       : 0;
+        for (FuseProto proto = 0; proto < _FUSE_PROTO_MAX && r >= 0; proto++) {
+                r = types->protos[proto] = btf__add_func_proto(btf, signed_int);
+                if (r >= 0 && (proto == FUSE_PROTO_ENTRY || proto == FUSE_PROTO_TRACE))
+                        r = btf__add_func_param(btf, "ctx", pointer);
+                if (r >= 0 && (proto == FUSE_PROTO_COUNT || proto == FUSE_PROTO_TRACE))
+                        r = btf__add_func_param(btf, "verdict", signed_int);
+                if (r >= 0 && (proto == FUSE_PROTO_COUNT || proto == FUSE_PROTO_TRACE))
+                        r = btf__add_func_param(btf, proto == FUSE_PROTO_COUNT ? "seat" : "slot", unsigned_int);
+                if (r >= 0 && proto == FUSE_PROTO_COUNT)
+                        r = btf__add_func_param(btf, "bytes", long_int);
+        }
+        return r < 0 ? -ENOMEM : 0;
 }
 
 static int declare_root(Types *types, const FuseLayout *layout) {
         const FuseInput *input = types->input;
+        char text[128];
         int r;
 
-        r = declare_function(types, 0, "bpfchain_root", BTF_FUNC_STATIC, types->entry_proto_id);
+        r = declare_function(types, 0, "bpfchain_root", BTF_FUNC_STATIC, types->protos[FUSE_PROTO_ENTRY]);
         if (r >= 0)
-                r = add_own_line(types, 0, "root: counters of this CPU");
+                r = add_own_line(types, 0, "root");
         for (size_t i = 0; i < input->n_members && r >= 0; i++) {
-                char text[128];
+                size_t place = input->first + i + 1;
 
-                snprintf(text, sizeof(text), "slot %zu: %.64s", i + 1, input->members[i].name);
+                snprintf(text, sizeof(text), "slot %zu: %.64s", place, input->members[i].name);
                 r = add_own_line(types, layout->slot_starts[i], text);
                 if (r >= 0 && input->members[i].form == SLOT_FORM_INLINED) {
-                        snprintf(text, sizeof(text), "slot %zu: verdict of %.64s", i + 1, input->members[i].name);
+                        snprintf(text, sizeof(text), "slot %zu: verdict of %.64s", place, input->members[i].name);
                         r = add_own_line(types, layout->slot_ends[i], text);
                 }
         }
-        if (r >= 0)
-                r = declare_function(types, layout->counters, "bpfchain_counters", BTF_FUNC_STATIC,
-                                     types->plain_proto_id);
-        if (r >= 0)
-                r = add_own_line(types, layout->counters, "counters");
+        if (r >= 0 && layout->join > 0)
+                r = add_own_line(types, layout->join, "tail call of the chain's next segment");
+        for (size_t i = 0; i < layout->n_functions && r >= 0; i++) {
+                const FuseFunction *function = &layout->functions[i];
+
+                r = declare_function(types, function->insn, function->name,
+                                     function->global ? BTF_FUNC_GLOBAL : BTF_FUNC_STATIC,
+                                     types->protos[function->proto]);
+                if (r >= 0)
+                        r = add_own_line(types, function->insn, function->line);
+        }
         return r;
 }
 
@@ -139,7 +153,7 @@ static int add_member_functions(Types *types, const FuseMember *m, const FuseSpa
 
         if (m->form != SLOT_FORM_INLINED) {
                 sanitize_name(member->function, "", name);
-                r = declare_function(types, span->start, name, entry_linkage(m), types->entry_proto_id);
+                r = declare_function(types, span->start, name, entry_linkage(m), types->protos[FUSE_PROTO_ENTRY]);
         }
 
         for (size_t i = 1; i < member->n_subprograms && r >= 0; i++) {
@@ -152,7 +166,7 @@ static int add_member_functions(Types *types, const FuseMember *m, const FuseSpa
 
                         snprintf(suffix, sizeof(suffix), "_%zu", i);
                         sanitize_name(member->function, suffix, name);
-                        r = declare_function(types, insn, name, BTF_FUNC_STATIC, types->plain_proto_id);
+                        r = declare_function(types, insn, name, BTF_FUNC_STATIC, types->protos[FUSE_PROTO_PLAIN]);
                 }
         }
         return r;
@@ -227,21 +241,35 @@ static int compare_functions(const void *a, const void *b) {
 static int compare_lines(const void *a, const void *b) {
         const struct bpf_line_info *x = a, *y = b;
 
-        return x->insn_off < y->insn_off ? -1 : x->insn_off > y->insn_off;
+        if (x->insn_off != y->insn_off)
+                return x->insn_off < y->insn_off ? -1 : 1;
+        return x->line_off < y->line_off ? -1 : x->line_off > y->line_off;
 }
 
-/* The kernel wants both in order of instructions. */
-static void sort_records(FuseOutput *output) {
+/* The kernel wants both in order of instructions, and one line at each. Where two meet, ours gives way to the
+ * author's; of two of ours the later one stays. */
+static void sort_records(Types *types) {
+        FuseOutput *output = types->output;
+        struct bpf_line_info *lines = output->line_info;
+        size_t n = 0;
+
         qsort(output->func_info, output->n_func_info, sizeof(struct bpf_func_info), compare_functions);
-        qsort(output->line_info, output->n_line_info, sizeof(struct bpf_line_info), compare_lines);
+        qsort(lines, output->n_line_info, sizeof(struct bpf_line_info), compare_lines);
+        for (size_t i = 0; i < output->n_line_info; i++) {
+                if (n == 0 || lines[n - 1].insn_off != lines[i].insn_off)
+                        lines[n++] = lines[i];
+                else if (lines[n - 1].file_name_off == (uint32_t) types->file_name)
+                        lines[n - 1] = lines[i];
+        }
+        output->n_line_info = n;
 }
 
 int fuse_btf_build(const FuseInput *input, const FuseLayout *layout, FuseOutput *output) {
         Types types = { .input = input, .output = output };
         int r;
 
-        types.room_func_info = 2;
-        types.room_line_info = 2 + 2 * input->n_members;
+        types.room_func_info = 1 + layout->n_functions;
+        types.room_line_info = 2 + layout->n_functions + 2 * input->n_members;
         for (size_t i = 0; i < input->n_members; i++) {
                 const Member *member = input->members[i].member;
 
@@ -259,8 +287,9 @@ int fuse_btf_build(const FuseInput *input, const FuseLayout *layout, FuseOutput 
         if (r >= 0)
                 r = declare_root(&types, layout);
         for (size_t i = 0; i < input->n_members && r >= 0; i++)
-                r = add_member(&types, &input->members[i], &output->spans[i]);
+                if (input->members[i].form != SLOT_FORM_SLOT)
+                        r = add_member(&types, &input->members[i], &output->spans[i]);
         if (r >= 0)
-                sort_records(output);
+                sort_records(&types);
         return r;
 }

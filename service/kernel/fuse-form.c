@@ -3,9 +3,13 @@
 
 SlotForm fuse_form_choose(const FuseMember *m, const char **ret_reason) {
         const Member *member = m->member;
-        size_t n_main = member->n_subprograms > 1 ? member->subprograms[1] : member->n_insns;
 
         *ret_reason = NULL;
+        if (member->slot_reason) {
+                *ret_reason = member->slot_reason;
+                return SLOT_FORM_SLOT;
+        }
+
         if (member->n_tail_calls > 0)
                 *ret_reason = "it makes tail calls, which would end the chain";
         else if (member->packet_loads)
@@ -14,7 +18,7 @@ SlotForm fuse_form_choose(const FuseMember *m, const char **ret_reason) {
                 *ret_reason = "the kernel does not tell how much stack it takes";
         else if (member->main_stack > FUSE_INLINE_STACK_MAX)
                 *ret_reason = "it takes much stack";
-        else if (n_main > FUSE_INLINE_INSNS_MAX)
+        else if (member_main_insns(member) > FUSE_INLINE_INSNS_MAX)
                 *ret_reason = "it is too long for the jumps of an inlined program";
         else if (m->verified_insns > FUSE_INLINE_COST_MAX)
                 *ret_reason = "it is costly to verify";
@@ -22,26 +26,88 @@ SlotForm fuse_form_choose(const FuseMember *m, const char **ret_reason) {
         return *ret_reason ? SLOT_FORM_GLOBAL : SLOT_FORM_INLINED;
 }
 
-bool fuse_form_retreat(FuseMember *members, size_t n_members, FuseMember *culprit, bool everything) {
-        bool changed = false;
+static void change_form(FuseMember *m, SlotForm form, const char *reason) {
+        m->form = form;
+        m->reason = reason;
+}
 
-        if (!everything && culprit && culprit->form == SLOT_FORM_INLINED) {
-                culprit->form = SLOT_FORM_GLOBAL;
-                culprit->reason = "the verifier refused it inlined";
-                return true;
+void fuse_form_settle(FuseMember *members, size_t n_members) {
+        bool tail_calls = false;
+        uint32_t arena = 0;
+
+        for (size_t i = 0; i < n_members; i++) {
+                FuseMember *m = &members[i];
+
+                if (m->form != SLOT_FORM_SLOT && m->arena != 0 && arena != 0 && m->arena != arena)
+                        change_form(m, SLOT_FORM_SLOT,
+                                    "a program before it has another arena, and a program has one");
+                else if (m->form != SLOT_FORM_SLOT && m->arena != 0)
+                        arena = m->arena;
+                tail_calls = tail_calls || m->form == SLOT_FORM_SLOT || m->member->n_tail_calls > 0;
         }
-        if (!everything && culprit && culprit->form == SLOT_FORM_GLOBAL) {
-                culprit->form = SLOT_FORM_STATIC;
-                culprit->reason = "the verifier refused it as a global function";
+        for (size_t i = 0; tail_calls && i < n_members; i++)
+                if (members[i].form == SLOT_FORM_INLINED &&
+                    members[i].member->main_stack > FUSE_INLINE_STACK_TAIL_CALL_MAX)
+                        change_form(&members[i], SLOT_FORM_GLOBAL,
+                                    "it takes much stack beside the chain's tail calls");
+}
+
+static bool retreat_member(FuseMember *m, bool slots) {
+        switch (m->form) {
+        case SLOT_FORM_INLINED: change_form(m, SLOT_FORM_GLOBAL, "the verifier refused it inlined"); return true;
+        case SLOT_FORM_GLOBAL:
+                change_form(m, SLOT_FORM_STATIC, "the verifier refused it as a global function");
                 return true;
+        case SLOT_FORM_STATIC:
+                if (!slots)
+                        return false;
+                change_form(m, SLOT_FORM_SLOT, "the verifier refused it as a part of the chain's program");
+                return true;
+        case SLOT_FORM_NONE:
+        case SLOT_FORM_SLOT:
+        case _SLOT_FORM_MAX:
+        case _SLOT_FORM_INVALID: break;
         }
+        return false;
+}
+
+/* Inlined members make their paths multiply, and their stack everybody's. */
+static bool call_all(FuseMember *members, size_t n_members) {
+        bool changed = false;
 
         for (size_t i = 0; i < n_members; i++) {
                 if (members[i].form != SLOT_FORM_INLINED)
                         continue;
-                members[i].form = SLOT_FORM_GLOBAL;
-                members[i].reason = "the chain was too much for the verifier with it inlined";
+                change_form(&members[i], SLOT_FORM_GLOBAL, "the chain was too much for the verifier with it inlined");
                 changed = true;
         }
         return changed;
+}
+
+static bool part_with_deepest(FuseMember *members, size_t n_members) {
+        FuseMember *deepest = NULL;
+
+        for (size_t i = 0; i < n_members; i++)
+                if (members[i].form != SLOT_FORM_SLOT && (!deepest || members[i].stack_depth > deepest->stack_depth))
+                        deepest = &members[i];
+        if (!deepest)
+                return false;
+        change_form(deepest, SLOT_FORM_SLOT, "its stack or its calls go too deep to be called from a chain");
+        return true;
+}
+
+bool fuse_form_retreat(FuseMember *members, size_t n_members, FuseMember *culprit, FuseComplaint complaint,
+                       bool slots) {
+        switch (complaint) {
+        case FUSE_COMPLAINT_MEMBER:
+                if (culprit && retreat_member(culprit, slots))
+                        return true;
+                break;
+        case FUSE_COMPLAINT_DEEP:
+                if (call_all(members, n_members))
+                        return true;
+                return slots && part_with_deepest(members, n_members);
+        case FUSE_COMPLAINT_COMPLEX: break;
+        }
+        return call_all(members, n_members);
 }

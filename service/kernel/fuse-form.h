@@ -3,7 +3,8 @@
 
 /*
  * How each member gets into the chain: inlined where that is right and cheap to verify, else called as a global
- * function, which is verified once and by itself, else called as a static one.
+ * function, which is verified once and by itself, else called as a static one, else as a program of its own in a
+ * slot.
  */
 
 #include "kernel/fuse.h"
@@ -16,13 +17,29 @@
  * called members and subprograms come. */
 #define FUSE_INLINE_STACK_MAX 448 /* bytes */
 
+/* The same where a function that the root calls makes a tail call, be it a member's or our own that reaches a slot:
+ * the kernel allows that below frames of less than 256 bytes only (check_max_stack_depth_subprog()). */
+#define FUSE_INLINE_STACK_TAIL_CALL_MAX 192
+
 /* Jumps reach 32767 instructions; exits of an inlined member jump to its end. */
 #define FUSE_INLINE_INSNS_MAX 16000
 
 /* The form to try first, and why it is not inlined: a phrase for the user, static; NULL where it is. */
 SlotForm fuse_form_choose(const FuseMember *member, const char **ret_reason);
 
-/* The kernel refused the chain at an instruction of this member (NULL: it does not tell where). Takes the next form:
- * inlined -> global -> static. `everything`: the chain as a whole was too much (too complex, too deep), so all that
- * is inlined is called from now on. False: there is nothing left to try. */
-bool fuse_form_retreat(FuseMember *members, size_t n_members, FuseMember *culprit, bool everything);
+/* Changes what the members of a segment exclude each other from: a second arena, much stack beside tail calls. To be
+ * called when a form was chosen or has changed. */
+void fuse_form_settle(FuseMember *members, size_t n_members);
+
+/* What the kernel complained of. */
+typedef enum FuseComplaint {
+        FUSE_COMPLAINT_MEMBER,  /* of an instruction of a member */
+        FUSE_COMPLAINT_COMPLEX, /* too much to verify */
+        FUSE_COMPLAINT_DEEP,    /* too much stack, or too many calls in each other */
+} FuseComplaint;
+
+/* The kernel refused a segment at an instruction of this member (NULL: it does not tell where). Takes the next form:
+ * inlined -> global -> static -> slot, that one only where `slots` are possible. False: there is nothing left to try.
+ */
+bool fuse_form_retreat(FuseMember *members, size_t n_members, FuseMember *culprit, FuseComplaint complaint,
+                       bool slots);

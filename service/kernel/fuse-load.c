@@ -3,20 +3,16 @@
 
 #include "kernel/fuse-form.h"
 #include "kernel/fuse-load.h"
+#include "kernel/uapi.h"
 #include "util/clock.h"
-
-static bool all_members_take_frags(const FuseInput *input) {
-        for (size_t i = 0; i < input->n_members; i++)
-                if (!input->members[i].member->frags)
-                        return false;
-        return !hook_is_tc(input->hook);
-}
 
 static int load_btf(const FuseOutput *output) {
         const void *data;
         uint32_t size;
         int fd;
 
+        if (!output->btf)
+                return -EBADF;
         data = btf__raw_data(output->btf, &size);
         if (!data)
                 return -ENOMEM;
@@ -29,9 +25,10 @@ static int load_btf(const FuseOutput *output) {
 static int load_program(const FuseInput *input, const FuseOutput *output, int btf_fd, const char *name,
                         unsigned log_level, char *log, size_t log_size) {
         LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = hook_is_tc(input->hook) ? 0 : BPF_XDP,
-                    .prog_flags = all_members_take_frags(input) ? BPF_F_XDP_HAS_FRAGS : 0,
-                    .prog_btf_fd = (uint32_t) btf_fd, .func_info = output->func_info,
-                    .func_info_cnt = (uint32_t) output->n_func_info,
+                    .prog_flags = (input->frags ? BPF_F_XDP_HAS_FRAGS : 0) |
+                                  (input->ifindex > 0 ? UAPI_XDP_DEV_BOUND_ONLY : 0),
+                    .prog_ifindex = (uint32_t) input->ifindex, .prog_btf_fd = (uint32_t) MAX2(btf_fd, 0),
+                    .func_info = output->func_info, .func_info_cnt = (uint32_t) output->n_func_info,
                     .func_info_rec_size = sizeof(struct bpf_func_info), .line_info = output->line_info,
                     .line_info_cnt = (uint32_t) output->n_line_info,
                     .line_info_rec_size = sizeof(struct bpf_line_info), .fd_array = output->fd_array,
@@ -126,63 +123,91 @@ static int refuse(const FuseInput *input, const FuseOutput *output, const char *
         return r;
 }
 
-/* Builds and loads once. -EAGAIN: a member got another form, try again. */
-static int try_load(const FuseInput *input, FuseMember *members, const char *name, FuseLoad *load, Error *error) {
-        _cleanup_(fuse_output_done) FuseOutput output = {};
+/* Loads what was built, and once more for a log that tells where, if it is refused; after a million instructions that
+ * would take seconds. *ret_log (the caller frees it) is there in any case. */
+static int load_output(const FuseInput *input, const FuseOutput *output, const char *name, FuseLoad *load,
+                       char **ret_log, Error *error) {
         _cleanup_close_ int btf_fd = -EBADF, fd = -EBADF;
+        uint64_t started = usec_now(CLOCK_MONOTONIC);
+        VerifierStats stats = {};
+        int r;
+
+        *ret_log = malloc(VERIFIER_LOG_STATS_ROOM);
+        if (!*ret_log)
+                return -ENOMEM;
+        (*ret_log)[0] = '\0';
+        btf_fd = load_btf(output);
+        if (btf_fd < 0 && output->btf)
+                return error_set(error, ERROR_FAILED, "The kernel refuses the types of this chain: %s.",
+                                 strerror(-btf_fd));
+        fd = load_program(input, output, btf_fd, name, VERIFIER_LOG_STATS, *ret_log, VERIFIER_LOG_STATS_ROOM);
+        if (fd < 0 && !verifier_log_too_complex(*ret_log)) {
+                free(*ret_log);
+                *ret_log = malloc(VERIFIER_LOG_ROOM);
+                if (!*ret_log)
+                        return -ENOMEM;
+                fd = load_program(input, output, btf_fd, name, VERIFIER_LOG_STATS | VERIFIER_LOG_FULL, *ret_log,
+                                  VERIFIER_LOG_ROOM);
+        }
+        load->load_usec += usec_now(CLOCK_MONOTONIC) - started;
+        if (fd < 0)
+                return fd;
+
+        verifier_log_stats(*ret_log, &stats);
+        load->verified_insns += stats.insns;
+        load->n_insns += output->n_insns;
+        r = load->program_fd = TAKE_FD(fd);
+        return MIN2(r, 0);
+}
+
+int fuse_load(const FuseInput *input, FuseMember *members, const char *name, FuseLoad *load, FuseRetry *ret_retry,
+              Error *error) {
+        _cleanup_(fuse_output_done) FuseOutput output = {};
         _cleanup_free_ char *log = NULL;
-        uint64_t started = usec_now(CLOCK_MONOTONIC), built;
+        uint64_t started = usec_now(CLOCK_MONOTONIC);
+        FuseComplaint complaint = FUSE_COMPLAINT_MEMBER;
         ssize_t culprit;
         int r;
 
-        log = malloc(VERIFIER_LOG_STATS_ROOM);
-        if (!log)
-                return -ENOMEM;
+        *ret_retry = FUSE_RETRY_NONE;
         r = fuse_build(input, &output);
         if (r < 0)
                 return r;
-        built = usec_now(CLOCK_MONOTONIC);
-        load->build_usec += built - started;
+        load->build_usec += usec_now(CLOCK_MONOTONIC) - started;
+        r = load_output(input, &output, name, load, &log, error);
+        if (r >= 0 || error_is_set(error) || !log)
+                return r;
 
-        btf_fd = load_btf(&output);
-        if (btf_fd < 0)
-                return error_set(error, ERROR_FAILED, "The kernel refuses the types of this chain: %s.",
-                                 strerror(-btf_fd));
-        fd = load_program(input, &output, btf_fd, name, VERIFIER_LOG_STATS, log, VERIFIER_LOG_STATS_ROOM);
-        if (fd < 0 && !verifier_log_too_complex(log)) {
-                /* once more, for a log that tells where; after a million instructions that would take seconds */
-                free(log);
-                log = malloc(VERIFIER_LOG_ROOM);
-                if (!log)
-                        return -ENOMEM;
-                fd = load_program(input, &output, btf_fd, name, VERIFIER_LOG_STATS | VERIFIER_LOG_FULL, log,
-                                  VERIFIER_LOG_ROOM);
-        }
-        load->load_usec += usec_now(CLOCK_MONOTONIC) - built;
-        if (fd >= 0) {
-                verifier_log_stats(log, &load->stats);
-                load->n_insns = output.n_insns;
-                load->program_fd = TAKE_FD(fd);
-                return 0;
-        }
-
+        if (verifier_log_too_complex(log))
+                complaint = FUSE_COMPLAINT_COMPLEX;
+        else if (verifier_log_too_deep(log))
+                complaint = FUSE_COMPLAINT_DEEP;
         culprit = find_culprit(input, &output, log);
-        if (fuse_form_retreat(members, input->n_members, culprit >= 0 ? &members[culprit] : NULL,
-                              verifier_log_too_complex(log) || verifier_log_too_deep(log)))
-                return -EAGAIN;
-        return refuse(input, &output, log, fd, error);
+        if (fuse_form_retreat(members, input->n_members, culprit >= 0 ? &members[culprit] : NULL, complaint,
+                              input->ifindex == 0)) {
+                *ret_retry = FUSE_RETRY_FORMS;
+                return r;
+        }
+        if (complaint == FUSE_COMPLAINT_COMPLEX && input->n_members > 1 && input->ifindex == 0) {
+                *ret_retry = FUSE_RETRY_SPLIT;
+                return r;
+        }
+        return refuse(input, &output, log, r, error);
 }
 
-int fuse_load(const FuseInput *input, FuseMember *members, const char *name, FuseLoad *ret, Error *error) {
-        FuseLoad load = { .program_fd = -EBADF };
+int fuse_load_alone(const FuseInput *input, const FuseMember *member, FuseLoad *load, Error *error) {
+        _cleanup_(fuse_output_done) FuseOutput output = {};
+        _cleanup_free_ char *log = NULL;
+        FuseInput alone = *input;
         int r;
 
-        /* each further attempt has a member that is further along inlined -> global -> static */
-        do
-                r = try_load(input, members, name, &load, error);
-        while (r == -EAGAIN && !error_is_set(error));
+        alone.members = member;
+        alone.n_members = 1;
+        r = fuse_build_alone(member, &output);
         if (r < 0)
                 return r;
-        *ret = load;
-        return 0;
+        r = load_output(&alone, &output, member->name, load, &log, error);
+        if (r >= 0 || error_is_set(error) || !log)
+                return r;
+        return refuse(&alone, &output, log, r, error);
 }

@@ -10,13 +10,25 @@
 
 typedef struct FuseLoad {
         int program_fd;
-        VerifierStats stats;
+        uint32_t verified_insns;
         size_t n_insns;
         uint64_t build_usec;
         uint64_t load_usec;
 } FuseLoad;
 
-/* Builds and loads. A member that is refused as a global function is tried as a static one; `members` (those of
- * input->members, which may be changed so) have the forms that did it at the end. `name` is the kernel's name of the
- * program. Errors: LimitExceeded, VerifierRejected, Incompatible, NotSupported. */
-int fuse_load(const FuseInput *input, FuseMember *members, const char *name, FuseLoad *ret, Error *error);
+/* What to do when the kernel refused a segment. */
+typedef enum FuseRetry {
+        FUSE_RETRY_NONE,
+        FUSE_RETRY_FORMS, /* a member has another form now */
+        FUSE_RETRY_SPLIT, /* it is too complex, whatever the forms: cut it in two */
+} FuseRetry;
+
+/* Builds and loads a segment once. `members` are those of input->members: where the kernel refuses one as it is, it
+ * gets its next form (fuse-form.h), and *ret_retry says so; then `error` is unset. `name` is the kernel's name of the
+ * program. Figures are added to what `load` has. Errors: LimitExceeded, VerifierRejected, Incompatible,
+ * NotSupported. */
+int fuse_load(const FuseInput *input, FuseMember *members, const char *name, FuseLoad *load, FuseRetry *ret_retry,
+              Error *error);
+
+/* Loads a member as a program of its own, for a slot of the chain. */
+int fuse_load_alone(const FuseInput *input, const FuseMember *member, FuseLoad *load, Error *error);

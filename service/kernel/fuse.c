@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <assert.h>
 #include <linux/pkt_cls.h>
 
 #include "kernel/fuse-btf.h"
-#include "kernel/fuse.h"
+#include "kernel/fuse-count.h"
+#include "kernel/fuse-thread.h"
 
-/* Instructions of root and counters that do not depend on the number of slots, and those a slot takes at most. */
-#define ROOT_INSNS_MAX 24
-#define SLOT_INSNS_MAX 32
-#define END_INSNS      4 /* of emit_end() */
+/* Instructions that do not depend on the members, and those that a slot takes at most besides its member's. */
+#define ROOT_INSNS_MAX (3 * COUNT_FUNCTION_INSNS + COUNT_LENGTH_INSNS + 32)
+#define SLOT_INSNS_MAX (COUNT_HOP_INSNS + COUNT_END_INSNS + 32)
+
+/* As long as a root is shorter, the ends lie behind its slots, out of the way. */
+#define NEAR_ENDS_MAX 30000
 
 void fuse_output_done(FuseOutput *output) {
         free(output->insns);
@@ -19,183 +21,123 @@ void fuse_output_done(FuseOutput *output) {
         *output = (FuseOutput){};
 }
 
-/* Emitting. The room was measured before, so that nothing here can fail. */
+/* A program that is being put together. */
+typedef struct Build {
+        const FuseInput *input;
+        FuseOutput *output;
+        FuseLayout *layout;
+        Code code;
+        Root root;
+        bool near_ends;
+        ThreadTo *threads;               /* of the member that is being copied */
+        size_t modules[CHAIN_SLOTS_MAX]; /* where a member's part of fd_array begins */
+        size_t calls[CHAIN_SLOTS_MAX];   /* of called members, or of the function that reaches a slot */
+        size_t traces[CHAIN_SLOTS_MAX];  /* calls of the function that traces */
+        size_t counts[CHAIN_SLOTS_MAX];  /* calls of the function that counts, at the ends */
 
-typedef struct Code {
-        struct bpf_insn *insns;
-        size_t n;
-        size_t room;
-} Code;
+        /* Jumps that wait for their targets. */
+        size_t *to_next; /* to the next slot */
+        size_t n_to_next;
+        size_t *to_test; /* to the comparison with the proceed-on set */
+        size_t n_to_test;
+        size_t *to_end; /* to the end of a slot */
+        size_t *to_end_of;
+        size_t n_to_end;
+        size_t ends_from; /* first of to_end of the present slot */
+} Build;
 
-static void emit(Code *code, unsigned op, unsigned dst, unsigned src, int off, int32_t imm) {
-        assert(code->n < code->room);
-        code->insns[code->n++] = (struct bpf_insn){
-                .code = (uint8_t) op,
-                .dst_reg = dst & 15,
-                .src_reg = src & 15,
-                .off = (int16_t) off,
-                .imm = imm,
-        };
+static void build_done(Build *build) {
+        free(build->threads);
+        free(build->to_next);
+        free(build->to_test);
+        free(build->to_end);
+        free(build->to_end_of);
 }
 
-static void emit_move(Code *code, unsigned dst, unsigned src) {
-        emit(code, BPF_ALU64 | BPF_MOV | BPF_X, dst, src, 0, 0);
+static void wait_for_end(Build *build, size_t jump, size_t slot) {
+        build->to_end[build->n_to_end] = jump;
+        build->to_end_of[build->n_to_end++] = slot;
 }
 
-static void emit_move32(Code *code, unsigned dst, unsigned src) {
-        emit(code, BPF_ALU | BPF_MOV | BPF_X, dst, src, 0, 0);
+static void set_jumps(Build *build, size_t *jumps, size_t *n_jumps) {
+        for (size_t i = 0; i < *n_jumps; i++)
+                set_jump(&build->code, jumps[i], build->code.n);
+        *n_jumps = 0;
 }
 
-static void emit_set32(Code *code, unsigned dst, uint32_t value) {
-        emit(code, BPF_ALU | BPF_MOV | BPF_K, dst, 0, 0, (int32_t) value);
+static uint32_t fail_verdict(Hook hook) {
+        return hook_is_tc(hook) ? TC_ACT_SHOT : XDP_ABORTED;
 }
 
-/* Skips `n` instructions where the lower half of dst compares so with value. */
-static void emit_skip_if(Code *code, unsigned condition, unsigned dst, uint32_t value, int n) {
-        emit(code, BPF_JMP32 | condition | BPF_K, dst, 0, n, (int32_t) value);
+static void end_if(Build *build, size_t i, unsigned condition, unsigned bucket) {
+        uint32_t verdict = (uint32_t) verdict_bucket_to_value(build->input->hook, bucket);
+
+        wait_for_end(build, emit_jump_if(&build->code, condition, BPF_REG_0, verdict, 0), i);
 }
 
-static void emit_exit(Code *code) {
-        emit(code, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
-}
+/* Leads the packet to the next slot where the verdict in w0 is in the set, and else to the end. Sets of one or two
+ * verdicts, and those that lack one or two, are compared one by one. An empty set takes the general form, because the
+ * verifier refuses a slot that no path leads to. */
+static void emit_proceed(Build *build, size_t i) {
+        const FuseInput *input = build->input;
+        unsigned n_buckets = verdict_buckets(input->hook);
+        uint32_t all = (UINT32_C(1) << n_buckets) - 1, other = UINT32_C(1) << (n_buckets - 1);
+        uint32_t set = input->members[i].proceed_on & all;
+        Code *code = &build->code;
 
-/* The target is set by set_call() once it is known. */
-static size_t emit_call(Code *code) {
-        emit(code, BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_CALL, 0, 0);
-        return code->n - 1;
-}
-
-static void set_call(Code *code, size_t call, size_t target) {
-        code->insns[call].imm = (int32_t) ((int64_t) target - (int64_t) call - 1);
-}
-
-/* w1 = the bucket of the verdict in w0. */
-static void emit_bucket(Code *code, Hook hook) {
-        unsigned other = verdict_buckets(hook) - 1;
-
-        emit_move32(code, BPF_REG_1, BPF_REG_0);
-        if (hook_is_tc(hook))
-                emit(code, BPF_ALU | BPF_ADD | BPF_K, BPF_REG_1, 0, 0, 1);
-        emit_skip_if(code, BPF_JLT, BPF_REG_1, other, 1);
-        emit_set32(code, BPF_REG_1, other);
-}
-
-/* Adds one to the bucket w1 of a seat's row. w1 stays, and r2 points at the bucket in the first row.
- *
- * A plain addition does: the counters are the CPU's own, XDP and TC programs run with bottom halves disabled, so
- * nothing else that counts in this chain comes between load and store (a nested run, by bpf_clone_redirect(),
- * happens within a member), and the instruction that a locked addition would be costs some 5 ns a hop. */
-static void emit_count(Code *code, unsigned seat) {
-        int row = (int) (seat * COUNTER_CELLS * sizeof(uint64_t));
-
-        emit_move32(code, BPF_REG_2, BPF_REG_1);
-        emit(code, BPF_ALU64 | BPF_LSH | BPF_K, BPF_REG_2, 0, 0, 3);
-        emit(code, BPF_ALU64 | BPF_ADD | BPF_X, BPF_REG_2, BPF_REG_7, 0, 0);
-        emit(code, BPF_LDX | BPF_MEM | BPF_DW, BPF_REG_3, BPF_REG_2, row, 0);
-        emit(code, BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_3, 0, 0, 1);
-        emit(code, BPF_STX | BPF_MEM | BPF_DW, BPF_REG_2, BPF_REG_3, row, 0);
-}
-
-/* Counts in a seat's row that a packet's way ended with the bucket that r2 points at, and ends with the verdict in
- * r0. */
-static void emit_end(Code *code, unsigned seat) {
-        int cell = (int) ((seat * COUNTER_CELLS + COUNTER_ENDED) * sizeof(uint64_t));
-
-        emit(code, BPF_LDX | BPF_MEM | BPF_DW, BPF_REG_3, BPF_REG_2, cell, 0);
-        emit(code, BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_3, 0, 0, 1);
-        emit(code, BPF_STX | BPF_MEM | BPF_DW, BPF_REG_2, BPF_REG_3, cell, 0);
-        emit_exit(code);
-}
-
-/* Ends with the verdict in r0 unless the set has the bucket w1. Sets of one and two are compared one by one; an
- * empty set takes the general form too, because the verifier refuses instructions that no path leads to. */
-static void emit_proceed(Code *code, Hook hook, uint32_t set, unsigned seat) {
-        int n = __builtin_popcount(set);
-
-        if (set == (UINT32_C(1) << verdict_buckets(hook)) - 1)
+        if (set == all)
                 return;
+        if (set != 0 && !(set & other) && __builtin_popcount(set) <= 2) {
+                unsigned first = (unsigned) __builtin_ctz(set);
 
-        if (n == 1 || n == 2) {
-                for (; set != 0; set &= set - 1)
-                        emit_skip_if(code, BPF_JEQ, BPF_REG_1, (uint32_t) __builtin_ctz(set), --n + END_INSNS);
+                set &= set - 1;
+                if (set != 0)
+                        build->to_next[build->n_to_next++] = emit_jump_if(
+                                code, BPF_JEQ, BPF_REG_0, (uint32_t) verdict_bucket_to_value(input->hook, first), 0);
+                end_if(build, i, BPF_JNE, set != 0 ? (unsigned) __builtin_ctz(set) : first);
+        } else if ((set & other) && __builtin_popcount(all & ~set) <= 2) {
+                for (uint32_t lacks = all & ~set; lacks != 0; lacks &= lacks - 1)
+                        end_if(build, i, BPF_JEQ, (unsigned) __builtin_ctz(lacks));
         } else {
-                emit_set32(code, BPF_REG_4, set);
-                emit(code, BPF_ALU | BPF_RSH | BPF_X, BPF_REG_4, BPF_REG_1, 0, 0);
-                emit(code, BPF_ALU | BPF_AND | BPF_K, BPF_REG_4, 0, 0, 1);
-                emit_skip_if(code, BPF_JNE, BPF_REG_4, 0, END_INSNS);
+                count_bucket(input->hook, code);
+                emit_set32(code, BPF_REG_3, set);
+                emit(code, BPF_ALU | BPF_RSH | BPF_X, BPF_REG_3, BPF_REG_1, 0, 0);
+                emit(code, BPF_ALU | BPF_AND | BPF_K, BPF_REG_3, 0, 0, 1);
+                wait_for_end(build, emit_jump_if(code, BPF_JEQ, BPF_REG_3, 0, 0), i);
         }
-        emit_end(code, seat);
 }
 
-/* Where the root keeps what it needs between slots: in registers where all members are called, else on its stack,
- * below what inlined members use of it. */
-typedef struct Root {
-        bool on_stack;
-        int context;  /* offset from r10 */
-        int counters; /* offset from r10 */
-} Root;
+static void emit_end(Build *build, size_t i) {
+        count_end(build->input, &build->root, &build->code, build->input->members[i].seat, &build->counts[i]);
+}
 
-static Root root_layout(const FuseInput *input) {
-        Root root = {};
-        uint32_t depth = 0;
+/* The end of a slot right behind it, for roots that are too long for jumps to their end. What goes on (`falls`: what
+ * came to here) jumps over it. */
+static void emit_far_end(Build *build, size_t i, bool falls) {
+        if (build->n_to_end == build->ends_from)
+                return;
+        if (falls)
+                build->to_next[build->n_to_next++] = emit_jump(&build->code, 0);
+        for (; build->n_to_end > build->ends_from; build->n_to_end--)
+                set_jump(&build->code, build->to_end[build->n_to_end - 1], build->code.n);
+        emit_end(build, i);
+}
 
-        for (size_t i = 0; i < input->n_members; i++) {
-                if (input->members[i].form != SLOT_FORM_INLINED)
-                        continue;
-                root.on_stack = true;
-                depth = MAX2(depth, input->members[i].member->main_stack);
+static void emit_near_ends(Build *build) {
+        const FuseInput *input = build->input;
+
+        for (size_t k = 0; k < input->n_members; k++) {
+                size_t i = input->n_members - 1 - k, first = SIZE_MAX;
+
+                for (size_t j = 0; j < build->n_to_end; j++) {
+                        if (build->to_end_of[j] != i)
+                                continue;
+                        first = MIN2(first, build->code.n);
+                        set_jump(&build->code, build->to_end[j], first);
+                }
+                if (first != SIZE_MAX)
+                        emit_end(build, i);
         }
-        depth = (depth + 7) & ~UINT32_C(7);
-        root.context = -(int) depth - 8;
-        root.counters = -(int) depth - 16;
-        return root;
-}
-
-/* The root up to its first slot; returns the call of the counters function. */
-static size_t emit_root(Code *code, const Root *root, Hook hook) {
-        size_t call;
-
-        if (root->on_stack)
-                emit(code, BPF_STX | BPF_MEM | BPF_DW, BPF_REG_10, BPF_REG_1, root->context, 0);
-        else
-                emit_move(code, BPF_REG_6, BPF_REG_1);
-        call = emit_call(code);
-        emit(code, BPF_JMP | BPF_JNE | BPF_K, BPF_REG_0, 0, 2, 0);
-        emit_set32(code, BPF_REG_0, hook_is_tc(hook) ? TC_ACT_SHOT : XDP_ABORTED);
-        emit_exit(code);
-        if (root->on_stack)
-                emit(code, BPF_STX | BPF_MEM | BPF_DW, BPF_REG_10, BPF_REG_0, root->counters, 0);
-        else
-                emit_move(code, BPF_REG_7, BPF_REG_0);
-        return call;
-}
-
-static void emit_context(Code *code, const Root *root) {
-        if (root->on_stack)
-                emit(code, BPF_LDX | BPF_MEM | BPF_DW, BPF_REG_1, BPF_REG_10, root->context, 0);
-        else
-                emit_move(code, BPF_REG_1, BPF_REG_6);
-}
-
-/* An inlined member, and anything that is called, may have left r7 as it likes. */
-static void emit_reload_counters(Code *code, const Root *root) {
-        if (root->on_stack)
-                emit(code, BPF_LDX | BPF_MEM | BPF_DW, BPF_REG_7, BPF_REG_10, root->counters, 0);
-}
-
-static void emit_counters(Code *code, int fd) {
-        emit(code, BPF_ST | BPF_MEM | BPF_W, BPF_REG_10, 0, -4, 0);
-        emit_move(code, BPF_REG_2, BPF_REG_10);
-        emit(code, BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_2, 0, 0, -4);
-        emit(code, BPF_LD | BPF_IMM | BPF_DW, BPF_REG_1, BPF_PSEUDO_MAP_FD, 0, fd);
-        emit(code, 0, 0, 0, 0, 0);
-        emit(code, BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_map_lookup_elem);
-        emit_exit(code);
-}
-
-/* Instructions of the main function. */
-static size_t main_insns(const Member *member) {
-        return member->n_subprograms > 1 ? member->subprograms[1] : member->n_insns;
 }
 
 /* Copies a part of a member behind what there is and fills in descriptors. `modules` is where its part of fd_array
@@ -231,16 +173,48 @@ static int append_insns(Code *code, const FuseMember *m, size_t from, size_t to,
         return 0;
 }
 
-/* An exit of an inlined main function ends only the member. */
-static void turn_exits(Code *code, const FuseSpan *span) {
-        for (size_t i = span->start; i < span->end; i++) {
-                struct bpf_insn *insn = &code->insns[i];
-
-                if (insn->code == (BPF_JMP | BPF_EXIT))
-                        *insn = (struct bpf_insn){ .code = BPF_JMP | BPF_JA, .off = (int16_t) (span->end - i - 1) };
-                if (insn_is_wide(insn))
-                        i++;
+static void wait_for(Build *build, size_t jump, ThreadTo to, size_t slot) {
+        switch (to) {
+        case THREAD_STAYS: break;
+        case THREAD_NEXT: build->to_next[build->n_to_next++] = jump; break;
+        case THREAD_TEST: build->to_test[build->n_to_test++] = jump; break;
+        case THREAD_END: wait_for_end(build, jump, slot); break;
         }
+}
+
+/* What ends an inlined member's main function ends the member only. Where every verdict is counted or shown, all ways
+ * lead by there. Returns whether any leads to the comparison. */
+static int turn_exits(Build *build, size_t i) {
+        const FuseInput *input = build->input;
+        const FuseSpan *span = &build->output->spans[i];
+        size_t n = span->end - span->start;
+        struct bpf_insn *insns = &build->code.insns[span->start];
+        bool leads_on = false;
+        int r = 0;
+
+        if (input->counters != COUNTER_LEVEL_ALL && input->trace_fd < 0) {
+                bool ends = i + 1 == input->n_members && input->next == 0;
+
+                r = fuse_thread(insns, n, input->hook, ends ? 0 : input->members[i].proceed_on, build->threads);
+                if (r < 0)
+                        return r;
+                /* the verifier refuses a slot that no way leads to */
+                for (size_t j = 0; r == 0 && !leads_on && j < n; j++)
+                        leads_on = build->threads[j] == THREAD_NEXT;
+                leads_on = leads_on || r > 0 || ends;
+        }
+        for (size_t j = 0; !leads_on && j < n; j++)
+                build->threads[j] = insns[j].code == (BPF_JMP | BPF_EXIT) ? THREAD_TEST : THREAD_STAYS;
+        r = r > 0 || !leads_on;
+
+        for (size_t j = 0; j < n; j++) {
+                if (insns[j].code == (BPF_JMP | BPF_EXIT))
+                        insns[j] = (struct bpf_insn){ .code = BPF_JMP | BPF_JA };
+                wait_for(build, span->start + j, build->threads[j], i);
+                if (insn_is_wide(&insns[j]))
+                        j++;
+        }
+        return r;
 }
 
 /* Calls of subprograms, and references to them, out of an inlined main function: the distance to them has grown. */
@@ -276,61 +250,171 @@ static ssize_t append_modules(FuseOutput *output, const Member *member) {
         return (ssize_t) start;
 }
 
-/* Code that is being put together. */
-typedef struct Build {
-        const FuseInput *input;
-        FuseOutput *output;
-        FuseLayout *layout;
-        Code code;
-        Root root;
-        size_t modules[CHAIN_SLOTS_MAX]; /* where a member's part of fd_array begins */
-        size_t calls[CHAIN_SLOTS_MAX];   /* of called members */
-} Build;
+static void emit_context(Build *build, size_t i) {
+        const FuseInput *input = build->input;
 
-/* The member itself: afterwards its verdict is in r0 and the counters are in r7. */
+        /* the first slot finds it where the kernel put it, unless something was called before */
+        if (i == 0 && input->counters != COUNTER_LEVEL_ALL && !(input->counters != COUNTER_LEVEL_OFF && input->frags))
+                return;
+        emit_move(&build->code, BPF_REG_1, root_get(&build->root, &build->code, ROOT_CONTEXT, BPF_REG_1));
+}
+
+/* The member itself. Afterwards its verdict is in r0, on the ways that lead here; returns whether any does. */
 static int build_body(Build *build, size_t i) {
         const FuseMember *m = &build->input->members[i];
         FuseSpan *span = &build->output->spans[i];
         int r;
 
-        emit_context(&build->code, &build->root);
-        if (m->form == SLOT_FORM_INLINED) {
-                span->start = build->code.n;
-                r = append_insns(&build->code, m, 0, main_insns(m->member), build->modules[i]);
-                if (r < 0)
-                        return r;
-                span->end = build->code.n;
-                turn_exits(&build->code, span);
-        } else
+        emit_context(build, i);
+        if (m->form != SLOT_FORM_INLINED) {
                 build->calls[i] = emit_call(&build->code);
+                return true;
+        }
+
+        span->start = build->code.n;
+        r = append_insns(&build->code, m, 0, member_main_insns(m->member), build->modules[i]);
+        if (r < 0)
+                return r;
+        span->end = build->code.n;
+        return turn_exits(build, i);
+}
+
+static void emit_trace(Build *build, size_t i) {
+        Code *code = &build->code;
+
+        emit_move32(code, BPF_REG_2, BPF_REG_0);
+        emit_move(code, BPF_REG_1, root_get(&build->root, code, ROOT_CONTEXT, BPF_REG_1));
+        emit_set32(code, BPF_REG_3, (uint32_t) (build->input->first + i));
+        build->traces[i] = emit_call(code);
+}
+
+static int build_slot(Build *build, size_t i) {
+        const FuseInput *input = build->input;
+        bool last = i + 1 == input->n_members;
+        int r;
+
+        build->layout->slot_starts[i] = build->code.n;
+        build->ends_from = build->n_to_end;
+        r = build_body(build, i);
+        if (r < 0)
+                return r;
         build->layout->slot_ends[i] = build->code.n;
-        emit_reload_counters(&build->code, &build->root);
+        set_jumps(build, build->to_test, &build->n_to_test);
+        if (r > 0) {
+                if (input->trace_fd >= 0)
+                        emit_trace(build, i);
+                if (input->counters == COUNTER_LEVEL_ALL)
+                        count_hop(input, &build->root, &build->code, input->members[i].seat);
+                if (!last || input->next > 0)
+                        emit_proceed(build, i);
+                else if (!build->near_ends || build->n_to_end > build->ends_from)
+                        wait_for_end(build, emit_jump(&build->code, 0), i);
+                else
+                        emit_end(build, i);
+        }
+        if (!build->near_ends)
+                emit_far_end(build, i, r > 0 && !(last && input->next == 0));
+        set_jumps(build, build->to_next, &build->n_to_next);
         return 0;
+}
+
+/* The chain goes on in another program. That the tail call comes back means that the packet has had as many as the
+ * kernel allows. */
+static void emit_join(Build *build) {
+        const FuseInput *input = build->input;
+        Code *code = &build->code;
+        size_t last = input->n_members - 1;
+
+        if (input->next == 0)
+                return;
+        build->layout->join = code->n;
+        emit_move(code, BPF_REG_1, root_get(&build->root, code, ROOT_CONTEXT, BPF_REG_1));
+        emit_map(code, BPF_REG_2, input->slots_fd);
+        emit_set32(code, BPF_REG_3, input->next);
+        emit_helper(code, BPF_FUNC_tail_call);
+        emit_set32(code, BPF_REG_0, fail_verdict(input->hook));
+        if (input->counters == COUNTER_LEVEL_ALL) {
+                unsigned bucket = verdict_bucket_of(input->hook, (int32_t) fail_verdict(input->hook));
+
+                emit_move(code, BPF_REG_2, root_get(&build->root, code, ROOT_COUNTERS, BPF_REG_2));
+                emit(code, BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_2, 0, 0, (int32_t) (bucket * sizeof(uint64_t)));
+        }
+        emit_end(build, last);
+}
+
+static size_t begin_function(Build *build, FuseProto proto, bool global, const char *name, const char *line) {
+        FuseFunction *function = &build->layout->functions[build->layout->n_functions++];
+
+        *function = (FuseFunction){ .insn = build->code.n, .proto = proto, .global = global, .line = line };
+        snprintf(function->name, sizeof(function->name), "%s", name);
+        return build->code.n;
+}
+
+/* The functions that the root calls, behind it. */
+static void build_functions(Build *build, size_t counters_call) {
+        const FuseInput *input = build->input;
+        Code *code = &build->code;
+        size_t start;
+
+        if (input->counters == COUNTER_LEVEL_ALL) {
+                start = begin_function(build, FUSE_PROTO_PLAIN, false, "bpfchain_counters", "counters of this CPU");
+                set_call(code, counters_call, start);
+                count_emit_counters(input, code);
+        } else if (input->counters == COUNTER_LEVEL_VERDICTS) {
+                start = begin_function(build, FUSE_PROTO_COUNT, true, "bpfchain_count", "count the verdict");
+                for (size_t i = 0; i < input->n_members; i++)
+                        if (build->counts[i] != 0)
+                                set_call(code, build->counts[i], start);
+                count_emit_count(input, code);
+        }
+        if (input->trace_fd >= 0) {
+                start = begin_function(build, FUSE_PROTO_TRACE, true, "bpfchain_trace", "show the packet");
+                for (size_t i = 0; i < input->n_members; i++)
+                        set_call(code, build->traces[i], start);
+                count_emit_trace(input, code);
+        }
+        for (size_t i = 0; i < input->n_members; i++) {
+                char name[32];
+
+                if (input->members[i].form != SLOT_FORM_SLOT)
+                        continue;
+                snprintf(name, sizeof(name), "bpfchain_slot_%zu", input->first + i + 1);
+                start = begin_function(build, FUSE_PROTO_ENTRY, false, name, "tail call of a slot's program");
+                set_call(code, build->calls[i], start);
+                emit_map(code, BPF_REG_2, input->slots_fd);
+                emit_set32(code, BPF_REG_3, FUSE_SLOT_INDEX(input->first + i));
+                emit_helper(code, BPF_FUNC_tail_call);
+                emit_set32(code, BPF_REG_0, fail_verdict(input->hook));
+                emit_exit(code);
+        }
 }
 
 static int build_root(Build *build) {
         const FuseInput *input = build->input;
-        size_t counters_call;
+        Code *code = &build->code;
+        size_t counters_call = 0;
         int r;
 
-        counters_call = emit_root(&build->code, &build->root, input->hook);
-        for (size_t i = 0; i < input->n_members; i++) {
-                const FuseMember *m = &input->members[i];
+        root_put(&build->root, code, ROOT_CONTEXT, BPF_REG_1);
+        if (input->counters != COUNTER_LEVEL_OFF)
+                count_length(input, &build->root, code);
+        if (input->counters == COUNTER_LEVEL_ALL) {
+                counters_call = emit_call(code);
+                emit(code, BPF_JMP | BPF_JNE | BPF_K, BPF_REG_0, 0, 2, 0);
+                emit_set32(code, BPF_REG_0, fail_verdict(input->hook));
+                emit_exit(code);
+                root_put(&build->root, code, ROOT_COUNTERS, BPF_REG_0);
+        }
 
-                build->layout->slot_starts[i] = build->code.n;
-                r = build_body(build, i);
+        for (size_t i = 0; i < input->n_members; i++) {
+                r = build_slot(build, i);
                 if (r < 0)
                         return r;
-                emit_bucket(&build->code, input->hook);
-                emit_count(&build->code, m->seat);
-                if (i + 1 < input->n_members)
-                        emit_proceed(&build->code, input->hook, m->proceed_on, m->seat);
         }
-        emit_end(&build->code, input->members[input->n_members - 1].seat);
-
-        build->layout->counters = build->code.n;
-        set_call(&build->code, counters_call, build->code.n);
-        emit_counters(&build->code, input->counters_fd);
+        emit_join(build);
+        if (build->near_ends)
+                emit_near_ends(build);
+        build_functions(build, counters_call);
         return 0;
 }
 
@@ -338,9 +422,11 @@ static int build_root(Build *build) {
 static int build_rest(Build *build, size_t i) {
         const FuseMember *m = &build->input->members[i];
         FuseSpan *span = &build->output->spans[i];
-        size_t n_main = main_insns(m->member);
+        size_t n_main = member_main_insns(m->member);
         int r;
 
+        if (m->form == SLOT_FORM_SLOT)
+                return 0;
         if (m->form != SLOT_FORM_INLINED) {
                 span->start = build->code.n;
                 set_call(&build->code, build->calls[i], build->code.n);
@@ -356,24 +442,59 @@ static int build_rest(Build *build, size_t i) {
         return r;
 }
 
-static int build_insns(const FuseInput *input, FuseLayout *layout, FuseOutput *output) {
-        Build build = { .input = input, .output = output, .layout = layout, .root = root_layout(input) };
-        int r;
+/* Makes room for all that may come. */
+static int build_prepare(Build *build) {
+        const FuseInput *input = build->input;
+        size_t n_root = ROOT_INSNS_MAX, n_inlined = 1, jumps, longest = 1;
 
-        build.code.room = ROOT_INSNS_MAX + input->n_members * SLOT_INSNS_MAX;
+        build->code.room = ROOT_INSNS_MAX;
         for (size_t i = 0; i < input->n_members; i++) {
-                ssize_t modules = append_modules(output, input->members[i].member);
+                const FuseMember *m = &input->members[i];
+                size_t n_main = member_main_insns(m->member);
+                ssize_t modules;
 
+                build->code.room += SLOT_INSNS_MAX;
+                n_root += SLOT_INSNS_MAX;
+                if (m->form == SLOT_FORM_SLOT)
+                        continue;
+                modules = append_modules(build->output, m->member);
                 if (modules < 0)
                         return (int) modules;
-                build.modules[i] = (size_t) modules;
-                build.code.room += input->members[i].member->n_insns;
+                build->modules[i] = (size_t) modules;
+                build->code.room += m->member->n_insns;
+                if (m->form == SLOT_FORM_INLINED) {
+                        n_root += n_main;
+                        n_inlined += n_main;
+                        longest = MAX2(longest, n_main);
+                }
         }
-        output->insns = build.code.insns = calloc(build.code.room, sizeof(struct bpf_insn));
-        if (!build.code.insns)
-                return -ENOMEM;
+        build->near_ends = n_root <= NEAR_ENDS_MAX;
 
-        r = build_root(&build);
+        jumps = n_inlined + 4 * input->n_members;
+        build->threads = calloc(longest, sizeof(ThreadTo));
+        build->to_next = calloc(jumps, sizeof(size_t));
+        build->to_test = calloc(jumps, sizeof(size_t));
+        build->to_end = calloc(jumps, sizeof(size_t));
+        build->to_end_of = calloc(jumps, sizeof(size_t));
+        build->output->insns = build->code.insns = calloc(build->code.room, sizeof(struct bpf_insn));
+        return build->threads && build->to_next && build->to_test && build->to_end && build->to_end_of &&
+                               build->code.insns
+                       ? 0
+                       : -ENOMEM;
+}
+
+static int build_insns(const FuseInput *input, FuseLayout *layout, FuseOutput *output) {
+        _cleanup_(build_done) Build build = {
+                .input = input,
+                .output = output,
+                .layout = layout,
+                .root = root_layout(input),
+        };
+        int r;
+
+        r = build_prepare(&build);
+        if (r >= 0)
+                r = build_root(&build);
         for (size_t i = 0; i < input->n_members && r >= 0; i++)
                 r = build_rest(&build, i);
         output->n_insns = build.code.n;
@@ -391,6 +512,51 @@ int fuse_build(const FuseInput *input, FuseOutput *ret) {
         if (r < 0)
                 return r;
 
+        *ret = output;
+        output = (FuseOutput){};
+        return 0;
+}
+
+static void *copy_array(const void *from, size_t n, size_t size) {
+        void *copy = calloc(MAX2(n, 1U), size);
+
+        if (copy && n > 0)
+                memcpy(copy, from, n * size);
+        return copy;
+}
+
+int fuse_build_alone(const FuseMember *m, FuseOutput *ret) {
+        _cleanup_(fuse_output_done) FuseOutput output = {};
+        const Member *member = m->member;
+        Code code = { .room = member->n_insns };
+        ssize_t modules;
+        int r;
+
+        modules = append_modules(&output, member);
+        if (modules < 0)
+                return (int) modules;
+        output.insns = code.insns = calloc(code.room, sizeof(struct bpf_insn));
+        output.func_info = copy_array(member->func_info, member->n_func_info, sizeof(struct bpf_func_info));
+        output.line_info = copy_array(member->line_info, member->n_line_info, sizeof(struct bpf_line_info));
+        if (!output.insns || !output.func_info || !output.line_info)
+                return -ENOMEM;
+        r = append_insns(&code, m, 0, member->n_insns, (size_t) modules);
+        if (r < 0)
+                return r;
+        output.n_insns = code.n;
+        output.spans[0] = (FuseSpan){ .end = code.n };
+
+        if (member->btf) {
+                const void *data;
+                uint32_t size;
+
+                data = btf__raw_data(member->btf, &size);
+                output.btf = data ? btf__new(data, size) : NULL;
+                if (!output.btf)
+                        return -ENOMEM;
+                output.n_func_info = member->n_func_info;
+                output.n_line_info = member->n_line_info;
+        }
         *ret = output;
         output = (FuseOutput){};
         return 0;

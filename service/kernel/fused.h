@@ -26,10 +26,17 @@ struct KernelFused {
         char tag[17];
         int counters_fd; /* >= 0, owned: per-CPU array, 1 entry, u64[CHAIN_SEATS_MAX][COUNTER_CELLS]. The same map
                           * as the attachment's where the request named one, else a new one with its own descriptor.
-                          * -EBADF only in an adopted attachment that lost them. */
+                          * -EBADF: nothing was ever counted, or an adopted attachment lost them. */
+        int slots_fd;    /* owned: array of the programs in slots and of further segments, -EBADF: there are none. The
+                          * kernel empties it when the last descriptor and pin of it are gone, so it must be kept while
+                          * packets may be in the program. */
         KernelProgram **programs; /* references: they keep the members' maps open (and prog_arrays filled) */
         size_t n_programs;
 };
+
+/* Waits until no packet is in a program that was taken off its hook and needs its array of programs still. At most
+ * some 20 ms; at once where it has none. */
+void fused_wait(const KernelFused *fused);
 
 /* What a simulation asks of the same builder. */
 typedef struct FusedOptions {

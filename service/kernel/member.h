@@ -17,6 +17,8 @@ typedef struct Member {
         char *function; /* as the author called it */
         enum bpf_prog_type type;
         bool frags;
+        bool bound;              /* asks the driver about packets, so it is bound to an interface */
+        const char *slot_reason; /* why it can neither be inlined nor called, a phrase, static; or NULL */
 
         /* A reference to a map has the map's index (not a descriptor) in its immediate; a reference to the BTF of
          * a kernel module has 1 + the index in btf_fds where the kernel expects a descriptor or an index. */
@@ -49,6 +51,11 @@ DEFINE_CLEANUP(Member *, member_free)
 /* Finds subprograms, maps and tail calls in the instructions. n_maps bounds the indexes of maps. -EINVAL where
  * the instructions make no sense. */
 int member_scan(Member *member, size_t n_maps);
+
+/* Instructions of the main function. */
+static inline size_t member_main_insns(const Member *member) {
+        return member->n_subprograms > 1 ? member->subprograms[1] : member->n_insns;
+}
 
 /* Is this the first half of a 16-byte instruction? */
 static inline bool insn_is_wide(const struct bpf_insn *insn) {

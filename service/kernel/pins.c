@@ -18,6 +18,7 @@ static const char *const pin_kind_table[_PIN_KIND_MAX] = {
         [PIN_LINK] = "links",
         [PIN_PROGRAM] = "programs",
         [PIN_COUNTERS] = "counters",
+        [PIN_SLOTS] = "slots",
 };
 
 DEFINE_STRING_TABLE(pin_kind, PinKind, _PIN_KIND_MAX)

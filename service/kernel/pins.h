@@ -6,7 +6,8 @@
  *
  *      links/if<ifindex>-<hook>        the link (clsact has none)
  *      programs/if<ifindex>-<hook>     the fused program that is in it
- *      counters/if<ifindex>-<hook>     its counters
+ *      counters/if<ifindex>-<hook>     its counters, unless it never counted
+ *      slots/if<ifindex>-<hook>        its array of further programs, if it has one (see KernelFused)
  *
  * bpffs takes no dots in names. A pin is replaced by rename(2), so that there is always one; what is about to take
  * its place waits under the same name with a "~" (see adopt.c on what a crash in between means). An ifindex counts
@@ -19,6 +20,7 @@ typedef enum PinKind {
         PIN_LINK,
         PIN_PROGRAM,
         PIN_COUNTERS,
+        PIN_SLOTS,
         _PIN_KIND_MAX,
         _PIN_KIND_INVALID = -EINVAL,
 } PinKind;

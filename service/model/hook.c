@@ -35,10 +35,8 @@ static const char *const tc_attach_table[_TC_ATTACH_MAX] = {
 DEFINE_STRING_TABLE(tc_attach, TcAttach, _TC_ATTACH_MAX)
 
 static const char *const slot_form_table[_SLOT_FORM_MAX] = {
-        [SLOT_FORM_NONE] = "none",
-        [SLOT_FORM_INLINED] = "inlined",
-        [SLOT_FORM_GLOBAL] = "called",
-        [SLOT_FORM_STATIC] = "called-static",
+        [SLOT_FORM_NONE] = "none",     [SLOT_FORM_INLINED] = "inlined",
+        [SLOT_FORM_GLOBAL] = "called", [SLOT_FORM_STATIC] = "called-static",
         [SLOT_FORM_SLOT] = "slot",
 };
 
@@ -62,6 +60,12 @@ _Static_assert(ELEMENTSOF(tc_verdicts) <= VERDICT_BUCKETS, "buckets hold all TC 
 
 unsigned verdict_buckets(Hook hook) {
         return hook_is_tc(hook) ? ELEMENTSOF(tc_verdicts) : ELEMENTSOF(xdp_verdicts);
+}
+
+unsigned verdict_bucket_of(Hook hook, int32_t verdict) {
+        uint32_t bucket = (uint32_t) verdict + (hook_is_tc(hook) ? 1 : 0);
+
+        return MIN2(bucket, verdict_buckets(hook) - 1);
 }
 
 const char *verdict_bucket_to_string(Hook hook, unsigned bucket) {

@@ -100,6 +100,9 @@ DECLARE_STRING_TABLE(counter_level, CounterLevel)
 /* Number of buckets in use on a hook; the last of them is "other". */
 unsigned verdict_buckets(Hook hook);
 
+/* The bucket that a verdict is counted in. */
+unsigned verdict_bucket_of(Hook hook, int32_t verdict);
+
 /* The name of a bucket ("drop", "next", "other"), NULL when out of range. */
 const char *verdict_bucket_to_string(Hook hook, unsigned bucket);
 

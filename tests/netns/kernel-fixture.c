@@ -103,6 +103,7 @@ int test_build(Kernel *kernel, Hook hook, KernelProgram *const *programs, size_t
                 .signature = "0123456789abcdef0123456789abcdef",
                 .slots = slots,
                 .n_slots = n,
+                .counters = COUNTER_LEVEL_ALL,
         };
         FusedInfo info;
         int r;

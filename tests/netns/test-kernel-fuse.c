@@ -239,7 +239,8 @@ static void test_seats(void **state) {
         FuseSlot slots[] = { { program, "a", 1 << 2, CHAIN_SEATS_MAX - 1 },
                              { program, "b", 1 << 2, 3 },
                              { program, "c", 1 << 2, CHAIN_SEATS_MAX } };
-        FuseRequest request = { "bct-none", 1, HOOK_XDP, "00112233445566", slots, 2, NULL };
+        FuseRequest request = { "bct-none", 1,    HOOK_XDP,       "00112233445566", slots,
+                                2,          NULL, SLOT_FORM_NONE, COUNTER_LEVEL_ALL };
         uint64_t counters[CHAIN_SEATS_MAX][COUNTER_CELLS];
         _cleanup_error_ Error error = ERROR_INIT;
         KernelFused *fused = NULL;
@@ -416,13 +417,30 @@ static void check_build_error(void **state, Hook hook, KernelProgram **programs,
         assert_int_equal(test_count_fds(), fds);
 }
 
+/* What is too much for one program goes on in further ones, where each packet meets the same members. */
+static void check_segments(void **state, KernelProgram **programs, size_t n, unsigned n_segments) {
+        uint64_t counters[CHAIN_SEATS_MAX][COUNTER_CELLS];
+        FusedInfo info;
+        KernelFused *fused = must_build(*state, HOOK_XDP, programs, n, NULL, &info);
+
+        assert_int_equal(info.n_segments, n_segments);
+        assert_true(fused->slots_fd >= 0);
+        assert_int_equal(test_run(fused, NULL, 0, 3), XDP_PASS);
+        test_counters(fused, counters);
+        for (size_t i = 0; i < n; i++) {
+                assert_int_equal(counters[i][XDP_PASS], 3);
+                assert_int_equal(counters[i][COUNTER_ENDED + XDP_PASS], i + 1 == n ? 3 : 0);
+        }
+        kernel_fused_free(fused);
+        unref_all(programs, n);
+}
+
 static void test_limits(void **state) {
         KernelProgram *programs[CHAIN_SLOTS_MAX];
 
         for (size_t i = 0; i < 4; i++)
                 programs[i] = load(state, "manymaps", "xdp_manymaps", NEUTRAL);
-        check_build_error(state, HOOK_XDP, programs, 4, ERROR_LIMIT_EXCEEDED, WORDS("85 maps", "64", "xdp_manymaps"));
-        unref_all(programs, 4);
+        check_segments(state, programs, 4, 2);
 
         for (size_t i = 0; i < 3; i++)
                 programs[i] = load(state, "manytailcalls", "xdp_manytailcalls", NEUTRAL);
@@ -432,14 +450,11 @@ static void test_limits(void **state) {
         for (size_t i = 0; i < 52; i++)
                 programs[i] =
                         i == 0 ? load(state, "subprog", "xdp_subprog", NEUTRAL) : kernel_program_ref(programs[0]);
-        check_build_error(state, HOOK_XDP, programs, 52, ERROR_LIMIT_EXCEEDED, WORDS("262 functions", "256"));
-        unref_all(programs, 52);
+        check_segments(state, programs, 52, 2);
 
         for (size_t i = 0; i < 4; i++)
                 programs[i] = load(state, "toolong", "xdp_toolong", NEUTRAL);
-        check_build_error(state, HOOK_XDP, programs, 4, ERROR_LIMIT_EXCEEDED,
-                          WORDS("1000000 instructions", "xdp_toolong"));
-        unref_all(programs, 4);
+        check_segments(state, programs, 4, 2);
 }
 
 static void test_wrong_hook(void **state) {
@@ -542,14 +557,19 @@ static void test_static_form(void **state) {
                                       .map_ids = ids,
                                       .n_maps = program->info.n_maps,
                                       .form = SLOT_FORM_STATIC };
-                FuseInput input = {
-                        .hook = kinds[i].hook, .counters_fd = global->counters_fd, .members = &member, .n_members = 1
-                };
+                FuseInput input = { .hook = kinds[i].hook,
+                                    .counters = COUNTER_LEVEL_ALL,
+                                    .counters_fd = global->counters_fd,
+                                    .trace_fd = -EBADF,
+                                    .slots_fd = -EBADF,
+                                    .members = &member,
+                                    .n_members = 1 };
                 Error error = ERROR_INIT;
                 OrderPacket packet;
-                FuseLoad loaded;
+                FuseLoad loaded = { .program_fd = -EBADF };
+                FuseRetry retry;
 
-                if (fuse_load(&input, &member, "bc_static", &loaded, &error) < 0)
+                if (fuse_load(&input, &member, "bc_static", &loaded, &retry, &error) < 0)
                         fail_msg("%s: %s\n%s", kinds[i].object, strna(error.message), strna(error.log));
                 assert_int_equal(member.form, SLOT_FORM_STATIC);
                 make_order_packet(&packet);
@@ -567,6 +587,7 @@ static void test_deep_calls(void **state) {
         KernelProgram *programs[] = { load(state, "deepcalls", "xdp_almost_deepcalls", NEUTRAL),
                                       load(state, "verdict", "xdp_verdict", 1) };
         KernelFused *fused = must_build(*state, HOOK_XDP, programs, 2, NULL, NULL);
+        FusedInfo info;
 
         assert_int_equal(test_run(fused, NULL, 0, 1), 1);
         kernel_fused_free(fused);
@@ -576,12 +597,16 @@ static void test_deep_calls(void **state) {
         assert_int_equal(test_run(fused, NULL, 0, 1), 2);
         kernel_fused_free(fused);
 
-        /* called, it has one frame too few */
-        deep->info.verified_insns = 1000000;
-        check_build_error(state, HOOK_XDP, &deep, 1, ERROR_LIMIT_EXCEEDED, WORDS("xdp_deepcalls", "too deep"));
+        /* called, it has one frame too few, and gets a program of its own */
+        deep->info.verified_insns = 1000000 / 2;
         kernel_program_unref(programs[0]);
         programs[0] = deep;
-        check_build_error(state, HOOK_XDP, programs, 2, ERROR_LIMIT_EXCEEDED, WORDS("xdp_deepcalls", "too deep"));
+        fused = must_build(*state, HOOK_XDP, programs, 2, NULL, &info);
+        assert_int_equal(info.forms[0], SLOT_FORM_SLOT);
+        assert_non_null(strstr(info.reasons[0], "too deep"));
+        assert_int_not_equal(info.forms[1], SLOT_FORM_SLOT);
+        assert_int_equal(test_run(fused, NULL, 0, 1), 1);
+        kernel_fused_free(fused);
         unref_all(programs, 2);
 }
 

@@ -8,7 +8,8 @@
 #include <cmocka.h>
 
 #include "kernel/fuse-form.h"
-#include "kernel/fuse.h"
+#include "kernel/fuse-plan.h"
+#include "kernel/fuse-thread.h"
 
 /* Instructions for members that tests make by hand. */
 #define SET(register, value)                                                                                         \
@@ -53,8 +54,22 @@ static Member *make_member(enum bpf_prog_type type, const struct bpf_insn *insns
 
 #define COUNTERS_FD 1000
 
-/* What each member must find in r1. */
-#define CONTEXT 0xc0ffee12345678ULL
+/* What each member must find in r1: an XDP packet of 64 bytes, or (len comes first) a TC one of 1000. */
+static const uint32_t context_memory[64] = { 1000, 1064 };
+#define CONTEXT    ((uint64_t) (uintptr_t) context_memory)
+#define LENGTH_XDP 64
+#define LENGTH_TC  1000
+
+/* A chain that counts all. */
+static FuseInput make_input(Hook hook, const FuseMember *members, size_t n) {
+        return (FuseInput){ .hook = hook,
+                            .counters = COUNTER_LEVEL_ALL,
+                            .counters_fd = COUNTERS_FD,
+                            .trace_fd = -EBADF,
+                            .slots_fd = -EBADF,
+                            .members = members,
+                            .n_members = n };
+}
 
 /* Runs a program as the kernel would. Helpers: the look-up in the counters; anything else fails the test. */
 typedef struct Machine {
@@ -92,6 +107,8 @@ static uint64_t run_function(Machine *machine, size_t pc, const uint64_t argumen
                 case BPF_ALU64 | BPF_ADD | BPF_X:
                 case BPF_ALU64 | BPF_ADD | BPF_K: r[insn->dst_reg] += operand; break;
                 case BPF_ALU | BPF_ADD | BPF_K: r[insn->dst_reg] = (uint32_t) (r[insn->dst_reg] + operand); break;
+                case BPF_ALU64 | BPF_SUB | BPF_X: r[insn->dst_reg] -= operand; break;
+                case BPF_ALU64 | BPF_MUL | BPF_K: r[insn->dst_reg] *= operand; break;
                 case BPF_ALU64 | BPF_LSH | BPF_K: r[insn->dst_reg] <<= operand; break;
                 case BPF_ALU | BPF_RSH | BPF_X:
                         r[insn->dst_reg] = (uint32_t) r[insn->dst_reg] >> (operand & 31);
@@ -99,6 +116,9 @@ static uint64_t run_function(Machine *machine, size_t pc, const uint64_t argumen
                 case BPF_ALU | BPF_AND | BPF_K: r[insn->dst_reg] = (uint32_t) (r[insn->dst_reg] & operand); break;
                 case BPF_LDX | BPF_MEM | BPF_DW:
                         r[insn->dst_reg] = *(uint64_t *) (uintptr_t) (r[insn->src_reg] + (uint64_t) insn->off);
+                        break;
+                case BPF_LDX | BPF_MEM | BPF_W:
+                        r[insn->dst_reg] = *(uint32_t *) (uintptr_t) (r[insn->src_reg] + (uint64_t) insn->off);
                         break;
                 case BPF_STX | BPF_MEM | BPF_DW:
                         *(uint64_t *) (uintptr_t) (r[insn->dst_reg] + (uint64_t) insn->off) = r[insn->src_reg];
@@ -111,9 +131,11 @@ static uint64_t run_function(Machine *machine, size_t pc, const uint64_t argumen
                         pc++;
                         break;
                 case BPF_JMP | BPF_JA: jump = true; break;
+                case BPF_JMP | BPF_JEQ | BPF_K: jump = r[insn->dst_reg] == operand; break;
                 case BPF_JMP | BPF_JNE | BPF_K: jump = r[insn->dst_reg] != operand; break;
                 case BPF_JMP32 | BPF_JNE | BPF_K: jump = (uint32_t) r[insn->dst_reg] != (uint32_t) operand; break;
                 case BPF_JMP32 | BPF_JEQ | BPF_K: jump = (uint32_t) r[insn->dst_reg] == (uint32_t) operand; break;
+                case BPF_JMP32 | BPF_JGT | BPF_K: jump = (uint32_t) r[insn->dst_reg] > (uint32_t) operand; break;
                 case BPF_JMP32 | BPF_JLT | BPF_K: jump = (uint32_t) r[insn->dst_reg] < (uint32_t) operand; break;
                 case BPF_JMP | BPF_CALL:
                         if (insn->src_reg == BPF_PSEUDO_CALL) {
@@ -147,6 +169,36 @@ static int run(Machine *machine, const FuseOutput *output) {
         return (int) run_function(machine, 0, (const uint64_t[6]){ 0, CONTEXT });
 }
 
+static void mark_reached(const FuseOutput *output, bool *reached, size_t i) {
+        while (i < output->n_insns && !reached[i]) {
+                const struct bpf_insn *insn = &output->insns[i];
+                unsigned class = BPF_CLASS(insn->code), op = BPF_OP(insn->code);
+                bool jumps = (class == BPF_JMP || class == BPF_JMP32) && op != BPF_CALL;
+
+                reached[i] = true;
+                if (insn_is_wide(insn))
+                        reached[++i] = true;
+                if (jumps && op == BPF_EXIT)
+                        return;
+                if (jumps && op != BPF_JA)
+                        mark_reached(output, reached, i + 1 + (size_t) (int64_t) insn->off);
+                i += 1 + (jumps && op == BPF_JA ? (size_t) (int64_t) insn->off : 0);
+        }
+}
+
+/* As the kernel's check_cfg(): there is a way to every instruction. */
+static void check_reached(const FuseOutput *output) {
+        bool *reached = calloc(output->n_insns, sizeof(bool));
+
+        assert_non_null(reached);
+        for (size_t i = 0; i < output->n_func_info; i++)
+                mark_reached(output, reached, output->func_info[i].insn_off);
+        for (size_t i = 0; i < output->n_insns; i++)
+                if (!reached[i])
+                        fail_msg("no way leads to instruction %zu", i);
+        free(reached);
+}
+
 /* Every target of a jump or call is an instruction of the program, and the end of each function is an exit. */
 static void check_shape(const FuseOutput *output) {
         for (size_t i = 0; i < output->n_insns; i++) {
@@ -176,6 +228,7 @@ static void check_shape(const FuseOutput *output) {
 
                 assert_int_equal(output->insns[end - 1].code, BPF_JMP | BPF_EXIT);
         }
+        check_reached(output);
 }
 
 /* What the kernel checks of function and line information: kernel/bpf/verifier.c, check_btf_info(). */
@@ -220,10 +273,21 @@ static enum bpf_prog_type hook_type(Hook hook) {
         return hook_is_tc(hook) ? BPF_PROG_TYPE_SCHED_CLS : BPF_PROG_TYPE_XDP;
 }
 
+/* Plans with copies, which the members are not changed by. */
+static int plan(const FuseInput *input, FusePlan *ret, Error *error) {
+        FuseMember members[CHAIN_SLOTS_MAX + 1];
+        FuseInput copy = *input;
+
+        memcpy(members, input->members, MIN2(input->n_members, ELEMENTSOF(members)) * sizeof(FuseMember));
+        copy.members = members;
+        return fuse_plan(&copy, members, ret, error);
+}
+
 static void must_build(const FuseInput *input, FuseOutput *output) {
         Error error = ERROR_INIT;
+        FusePlan ignored;
 
-        if (fuse_check(input, &error) < 0)
+        if (plan(input, &ignored, &error) < 0)
                 fail_msg("%s", error.message);
         assert_int_equal(fuse_build(input, output), 0);
         check_shape(output);
@@ -232,7 +296,7 @@ static void must_build(const FuseInput *input, FuseOutput *output) {
 static void test_one_slot(void **state) {
         Member *member = MEMBER(BPF_PROG_TYPE_XDP, 0, SET(0, 2), EXIT);
         FuseMember m = { .name = "one", .member = member, .proceed_on = 1 << 2, .seat = 5, .form = SLOT_FORM_GLOBAL };
-        FuseInput input = { .hook = HOOK_XDP, .counters_fd = COUNTERS_FD, .members = &m, .n_members = 1 };
+        FuseInput input = make_input(HOOK_XDP, &m, 1);
         Machine machine = {};
         FuseOutput output;
 
@@ -267,9 +331,7 @@ static void test_no_counters(void **state) {
         for (size_t i = 0; i < ELEMENTSOF(hooks); i++) {
                 Member *member = MEMBER(hook_type(hooks[i].hook), 0, SET(0, 1), EXIT);
                 FuseMember m = { .name = "one", .member = member, .form = SLOT_FORM_GLOBAL };
-                FuseInput input = {
-                        .hook = hooks[i].hook, .counters_fd = COUNTERS_FD, .members = &m, .n_members = 1
-                };
+                FuseInput input = make_input(hooks[i].hook, &m, 1);
                 Machine machine = { .no_counters = true };
                 FuseOutput output;
 
@@ -281,7 +343,32 @@ static void test_no_counters(void **state) {
         }
 }
 
-/* Each set, each verdict. */
+static void check_set(Hook hook, const FuseMember m[2], unsigned bucket, unsigned last, CounterLevel level) {
+        bool proceeds = m[0].proceed_on & (1U << bucket), all = level == COUNTER_LEVEL_ALL,
+             verdicts = level >= COUNTER_LEVEL_VERDICTS;
+        uint64_t length = hook_is_tc(hook) ? LENGTH_TC : LENGTH_XDP;
+        FuseInput input = make_input(hook, m, 2);
+        const uint64_t *first, *second;
+        Machine machine = {};
+        FuseOutput output;
+
+        input.counters = level;
+        must_build(&input, &output);
+        assert_int_equal(run(&machine, &output), m[proceeds].member->insns[0].imm);
+        first = machine.counters[m[0].seat];
+        second = machine.counters[m[1].seat];
+        assert_int_equal(first[bucket], all);
+        assert_int_equal(first[COUNTER_SEEN_BYTES], all ? length : 0);
+        assert_int_equal(first[COUNTER_ENDED + bucket], verdicts && !proceeds);
+        assert_int_equal(first[COUNTER_ENDED_BYTES], verdicts && !proceeds ? length : 0);
+        assert_int_equal(second[last], all && proceeds);
+        assert_int_equal(second[COUNTER_SEEN_BYTES], all && proceeds ? length : 0);
+        assert_int_equal(second[COUNTER_ENDED + last], verdicts && proceeds);
+        assert_int_equal(second[COUNTER_ENDED_BYTES], verdicts && proceeds ? length : 0);
+        fuse_output_done(&output);
+}
+
+/* Each set, each verdict, each level. */
 static void check_all_sets(Hook hook, SlotForm first, SlotForm second) {
         unsigned n = verdict_buckets(hook);
         Member *members[VERDICT_BUCKETS] = {};
@@ -290,7 +377,7 @@ static void check_all_sets(Hook hook, SlotForm first, SlotForm second) {
                 members[i] =
                         MEMBER(hook_type(hook), 0, SET(0, i + 1 < n ? verdict_bucket_to_value(hook, i) : 1000), EXIT);
 
-        for (uint32_t set = 0; set < 1U << n; set++) {
+        for (uint32_t set = 0; set < 1U << n; set++)
                 for (unsigned bucket = 0; bucket < n; bucket++) {
                         unsigned last = (bucket + 1) % n;
                         FuseMember m[] = {
@@ -301,20 +388,10 @@ static void check_all_sets(Hook hook, SlotForm first, SlotForm second) {
                                   .form = first },
                                 { .name = "b", .member = members[last], .seat = CHAIN_SEATS_MAX - 1, .form = second },
                         };
-                        FuseInput input = { .hook = hook, .counters_fd = COUNTERS_FD, .members = m, .n_members = 2 };
-                        bool proceeds = set & (1U << bucket);
-                        Machine machine = {};
-                        FuseOutput output;
 
-                        must_build(&input, &output);
-                        assert_int_equal(run(&machine, &output), members[proceeds ? last : bucket]->insns[0].imm);
-                        assert_int_equal(machine.counters[7][bucket], 1);
-                        assert_int_equal(machine.counters[7][COUNTER_ENDED + bucket], !proceeds);
-                        assert_int_equal(machine.counters[CHAIN_SEATS_MAX - 1][last], proceeds);
-                        assert_int_equal(machine.counters[CHAIN_SEATS_MAX - 1][COUNTER_ENDED + last], proceeds);
-                        fuse_output_done(&output);
+                        for (CounterLevel level = 0; level < _COUNTER_LEVEL_MAX; level++)
+                                check_set(hook, m, bucket, last, level);
                 }
-        }
         for (unsigned i = 0; i < n; i++)
                 member_free(members[i]);
 }
@@ -340,7 +417,7 @@ static void test_odd_verdicts(void **state) {
                         unsigned bucket = verdict_buckets(hook) - 1;
                         Member *member = MEMBER(hook_type(hook), 0, SET(0, values[i]), EXIT);
                         FuseMember m = { .name = "odd", .member = member, .form = SLOT_FORM_GLOBAL };
-                        FuseInput input = { .hook = hook, .counters_fd = COUNTERS_FD, .members = &m, .n_members = 1 };
+                        FuseInput input = make_input(hook, &m, 1);
                         Machine machine = {};
                         FuseOutput output;
 
@@ -368,7 +445,7 @@ static void test_inlined(void **state) {
                 { .name = "4", .member = plain, .proceed_on = 4, .seat = 3, .form = SLOT_FORM_INLINED },
                 { .name = "5", .member = rude, .proceed_on = 4, .seat = 4, .form = SLOT_FORM_GLOBAL },
         };
-        FuseInput input = { .hook = HOOK_XDP, .counters_fd = COUNTERS_FD, .members = m, .n_members = 5 };
+        FuseInput input = make_input(HOOK_XDP, m, 5);
         Machine machine = {};
         FuseOutput output;
 
@@ -386,6 +463,49 @@ static void test_inlined(void **state) {
         fuse_output_done(&output);
         member_free(rude);
         member_free(plain);
+}
+
+/* Where the exits of a member lead that returns 1 or 2, or what it has in r6. */
+static void check_threads(const struct bpf_insn *insns, size_t n, bool tests, const char *expected) {
+        static const char letters[] = {
+                [THREAD_STAYS] = '.', [THREAD_NEXT] = 'n', [THREAD_END] = 'e', [THREAD_TEST] = 't'
+        };
+        ThreadTo to[32];
+        char text[33] = {};
+
+        assert_int_equal(fuse_thread(insns, n, HOOK_XDP, 1 << 2, to), tests);
+        for (size_t i = 0; i < n; i++)
+                text[i] = letters[to[i]];
+        assert_string_equal(text, expected);
+}
+
+static void test_threads(void **state) {
+        const struct bpf_insn constant[] = { SET(0, 2), EXIT };
+        const struct bpf_insn unknown[] = { HELPER(7), EXIT };
+        /* two exits, of which one verdict goes on */
+        const struct bpf_insn two[] = { SKIP_UNLESS(1, 0, 2), SET(0, 2), EXIT, SET(0, 1), EXIT };
+        /* one exit, reached with both by jumps only: it stays reachable, and is last, so it is for what goes on */
+        const struct bpf_insn shared[] = {
+                SET(0, 2), SKIP_UNLESS(1, 0, 2), SET(0, 1), { .code = BPF_JMP | BPF_JA }, EXIT
+        };
+        /* through another register, over a call, which loses r0 but not r6 */
+        const struct bpf_insn moved[] = {
+                SET(6, 2), HELPER(7), { .code = BPF_ALU64 | BPF_MOV | BPF_X, .src_reg = 6 }, EXIT
+        };
+        /* a loop that changes what looks constant */
+        const struct bpf_insn loop[] = { SET(0, 0), ADD(0, 1), SKIP_UNLESS(0, 5, -2), EXIT };
+        /* a fetch */
+        const struct bpf_insn fetch[] = { SET(0, 2),
+                                          { .code = BPF_STX | BPF_ATOMIC | BPF_DW, .dst_reg = 10, .imm = BPF_XCHG },
+                                          EXIT };
+
+        check_threads(constant, 2, false, ".n");
+        check_threads(unknown, 2, true, ".t");
+        check_threads(two, 5, false, "..n.e");
+        check_threads(shared, 5, false, "...en");
+        check_threads(moved, 4, false, "...n");
+        check_threads(loop, 4, true, "...t");
+        check_threads(fetch, 3, true, "..t");
 }
 
 /* What may be inlined, and how a chain that is refused goes on. */
@@ -415,17 +535,46 @@ static void test_forms(void **state) {
 
         m[0].form = m[1].form = SLOT_FORM_INLINED;
         m[2].form = SLOT_FORM_STATIC;
-        assert_true(fuse_form_retreat(m, 3, &m[1], false));
+        assert_true(fuse_form_retreat(m, 3, &m[1], FUSE_COMPLAINT_MEMBER, false));
         assert_int_equal(m[1].form, SLOT_FORM_GLOBAL);
-        assert_true(fuse_form_retreat(m, 3, &m[1], false));
+        assert_true(fuse_form_retreat(m, 3, &m[1], FUSE_COMPLAINT_MEMBER, false));
         assert_int_equal(m[1].form, SLOT_FORM_STATIC);
         assert_int_equal(m[0].form, SLOT_FORM_INLINED);
-        assert_true(fuse_form_retreat(m, 3, NULL, true));
+        assert_true(fuse_form_retreat(m, 3, NULL, FUSE_COMPLAINT_COMPLEX, false));
         assert_int_equal(m[0].form, SLOT_FORM_GLOBAL);
-        assert_false(fuse_form_retreat(m, 3, &m[0], true));
-        assert_true(fuse_form_retreat(m, 3, &m[0], false));
-        assert_false(fuse_form_retreat(m, 3, &m[0], false));
-        assert_false(fuse_form_retreat(m, 3, NULL, false));
+        assert_false(fuse_form_retreat(m, 3, &m[0], FUSE_COMPLAINT_COMPLEX, true));
+        assert_true(fuse_form_retreat(m, 3, &m[0], FUSE_COMPLAINT_MEMBER, false));
+        assert_false(fuse_form_retreat(m, 3, &m[0], FUSE_COMPLAINT_MEMBER, false));
+        assert_false(fuse_form_retreat(m, 3, NULL, FUSE_COMPLAINT_MEMBER, true));
+        assert_true(fuse_form_retreat(m, 3, &m[0], FUSE_COMPLAINT_MEMBER, true));
+        assert_int_equal(m[0].form, SLOT_FORM_SLOT);
+        assert_false(fuse_form_retreat(m, 3, &m[0], FUSE_COMPLAINT_MEMBER, true));
+
+        /* too deep: the deepest first, and only where there are slots */
+        m[1].stack_depth = 100;
+        m[2].stack_depth = 200;
+        assert_false(fuse_form_retreat(m, 3, NULL, FUSE_COMPLAINT_DEEP, false));
+        assert_true(fuse_form_retreat(m, 3, NULL, FUSE_COMPLAINT_DEEP, true));
+        assert_int_equal(m[2].form, SLOT_FORM_SLOT);
+        assert_int_equal(m[1].form, SLOT_FORM_STATIC);
+
+        /* what members exclude each other from */
+        for (size_t i = 0; i < 3; i++)
+                m[i] = (FuseMember){ .member = member, .form = SLOT_FORM_INLINED };
+        m[0].arena = m[2].arena = 7;
+        member->main_stack = FUSE_INLINE_STACK_TAIL_CALL_MAX + 8;
+        fuse_form_settle(m, 3);
+        assert_int_equal(m[0].form, SLOT_FORM_INLINED);
+        assert_int_equal(m[2].form, SLOT_FORM_INLINED);
+        m[2].arena = 8;
+        fuse_form_settle(m, 3);
+        assert_int_equal(m[2].form, SLOT_FORM_SLOT);
+        assert_int_equal(m[0].form, SLOT_FORM_GLOBAL);
+
+        calls->slot_reason = "it has to";
+        m[0] = (FuseMember){ .member = calls };
+        assert_int_equal(fuse_form_choose(&m[0], &reason), SLOT_FORM_SLOT);
+        assert_string_equal(reason, "it has to");
 
         member_free(member);
         member_free(calls);
@@ -435,9 +584,7 @@ static void test_forms(void **state) {
 static void test_64_slots(void **state) {
         Member *member = MEMBER(BPF_PROG_TYPE_XDP, 0, SET(0, 2), CALL(1), EXIT, SET(0, 2), EXIT);
         FuseMember m[CHAIN_SLOTS_MAX];
-        FuseInput input = {
-                .hook = HOOK_XDP, .counters_fd = COUNTERS_FD, .members = m, .n_members = CHAIN_SLOTS_MAX
-        };
+        FuseInput input = make_input(HOOK_XDP, m, CHAIN_SLOTS_MAX);
         Machine machine = {};
         FuseOutput output;
 
@@ -472,7 +619,7 @@ static void test_descriptors(void **state) {
                 { .name = "a", .member = a, .map_fds = fds_a, .map_ids = ids, .n_maps = 3, .form = SLOT_FORM_GLOBAL },
                 { .name = "b", .member = b, .map_fds = fds_b, .map_ids = ids, .n_maps = 1, .form = SLOT_FORM_GLOBAL },
         };
-        FuseInput input = { .hook = HOOK_XDP, .counters_fd = COUNTERS_FD, .members = m, .n_members = 2 };
+        FuseInput input = make_input(HOOK_XDP, m, 2);
         FuseOutput output;
         const struct bpf_insn *insns;
 
@@ -512,7 +659,7 @@ static void test_types(void **state) {
                 { .name = "without", .member = without, .proceed_on = 1, .form = SLOT_FORM_GLOBAL },
                 { .name = "with", .member = with, .proceed_on = 1, .seat = 1, .form = SLOT_FORM_GLOBAL },
         };
-        FuseInput input = { .hook = HOOK_TC_INGRESS, .counters_fd = COUNTERS_FD, .members = m, .n_members = 2 };
+        FuseInput input = make_input(HOOK_TC_INGRESS, m, 2);
         struct btf *btf = btf__new_empty();
         int type, proto, main_id, sub_id;
         const struct btf_type *context;
@@ -568,8 +715,9 @@ static void test_types(void **state) {
 
 static void check_refusal(const FuseInput *input, ErrorCode code, const char *word) {
         Error error = ERROR_INIT;
+        FusePlan ignored;
 
-        assert_int_equal(fuse_check(input, &error), error_code_to_errno(code));
+        assert_int_equal(plan(input, &ignored, &error), error_code_to_errno(code));
         assert_int_equal(error.code, code);
         if (!strstr(error.message, word))
                 fail_msg("\"%s\" lacks \"%s\"", error.message, word);
@@ -585,7 +733,8 @@ static void test_limits(void **state) {
         FuseMember m[CHAIN_SLOTS_MAX + 1] = {};
         uint32_t ids[CHAIN_SLOTS_MAX][3];
         int fds[3] = {};
-        FuseInput input = { .hook = HOOK_XDP, .members = m };
+        FusePlan cut;
+        FuseInput input = make_input(HOOK_XDP, m, 0);
         Error error = ERROR_INIT;
 
         assert_int_equal(tail->n_tail_calls, 3);
@@ -597,11 +746,11 @@ static void test_limits(void **state) {
         input.n_members = CHAIN_SLOTS_MAX + 1;
         check_refusal(&input, ERROR_LIMIT_EXCEEDED, "65 programs");
         input.n_members = 1;
-        assert_int_equal(fuse_check(&input, &error), 0);
+        assert_int_equal(plan(&input, &cut, &error), 0);
         m[0].proceed_on = 1 << 6;
         check_refusal(&input, ERROR_INVALID_ARGUMENT, "0x40");
         m[0].proceed_on = 1 << 5;
-        assert_int_equal(fuse_check(&input, &error), 0);
+        assert_int_equal(plan(&input, &cut, &error), 0);
         m[0].seat = CHAIN_SEATS_MAX;
         check_refusal(&input, ERROR_INVALID_ARGUMENT, "seat 128");
         m[0].seat = 0;
@@ -612,26 +761,49 @@ static void test_limits(void **state) {
         for (size_t i = 0; i < ELEMENTSOF(m); i++)
                 m[i].member = tail;
         input.n_members = 11;
-        assert_int_equal(fuse_check(&input, &error), 0);
+        assert_int_equal(plan(&input, &cut, &error), 0);
         input.n_members = 12;
         check_refusal(&input, ERROR_LIMIT_EXCEEDED, "at 36 places");
 
         for (size_t i = 0; i < ELEMENTSOF(m); i++)
                 m[i].member = functions;
-        input.n_members = 63;
-        assert_int_equal(fuse_check(&input, &error), 0);
+        input.n_members = 50;
+        assert_int_equal(plan(&input, &cut, &error), 0);
+        assert_int_equal(cut.n_segments, 1);
         input.n_members = 64;
-        check_refusal(&input, ERROR_LIMIT_EXCEEDED, "258 functions");
+        assert_int_equal(plan(&input, &cut, &error), 0);
+        assert_int_equal(cut.n_segments, 2);
 
         /* what is not referred to does not count, and what is shared counts once */
         for (uint32_t i = 0; i < CHAIN_SLOTS_MAX; i++) {
                 memcpy(ids[i], (uint32_t[]){ 1, i + 2, 1000 + i }, sizeof(ids[i]));
                 m[i] = (FuseMember){ .name = "maps", .member = maps, .map_fds = fds, .map_ids = ids[i], .n_maps = 3 };
         }
-        input.n_members = 62;
-        assert_int_equal(fuse_check(&input, &error), 0);
-        input.n_members = 63;
-        check_refusal(&input, ERROR_LIMIT_EXCEEDED, "65 maps");
+        input.n_members = 60;
+        assert_int_equal(plan(&input, &cut, &error), 0);
+        assert_int_equal(cut.n_segments, 1);
+        input.n_members = 64;
+        assert_int_equal(plan(&input, &cut, &error), 0);
+        assert_int_equal(cut.n_segments, 2);
+        assert_int_equal(cut.starts[1], 60);
+        assert_int_equal(cut.starts[2], 64);
+        assert_true(fuse_plan_split(&cut, 0));
+        assert_int_equal(cut.n_segments, 3);
+        assert_int_equal(cut.starts[1], 30);
+        assert_int_equal(cut.starts[2], 60);
+        assert_int_equal(cut.starts[3], 64);
+
+        /* tail calls that reach slots and segments count as well */
+        for (size_t i = 0; i < CHAIN_SLOTS_MAX; i++)
+                m[i] = (FuseMember){ .name = "slot", .member = plain, .form = SLOT_FORM_SLOT };
+        input.n_members = 33;
+        assert_int_equal(plan(&input, &cut, &error), 0);
+        assert_true(fuse_plan_needs_slots(&input, &cut));
+        input.n_members = 34;
+        check_refusal(&input, ERROR_LIMIT_EXCEEDED, "34 tail calls");
+        plain->bound = true;
+        input.n_members = 2;
+        check_refusal(&input, ERROR_INCOMPATIBLE, "bound to the interface");
 
         member_free(plain);
         member_free(tail);
@@ -660,12 +832,19 @@ static void test_bad_instructions(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_one_slot),     cmocka_unit_test(test_no_counters),
-                cmocka_unit_test(test_all_sets_xdp), cmocka_unit_test(test_all_sets_tc),
-                cmocka_unit_test(test_odd_verdicts), cmocka_unit_test(test_inlined),
-                cmocka_unit_test(test_forms),        cmocka_unit_test(test_64_slots),
-                cmocka_unit_test(test_descriptors),  cmocka_unit_test(test_types),
-                cmocka_unit_test(test_limits),       cmocka_unit_test(test_bad_instructions),
+                cmocka_unit_test(test_one_slot),
+                cmocka_unit_test(test_no_counters),
+                cmocka_unit_test(test_all_sets_xdp),
+                cmocka_unit_test(test_all_sets_tc),
+                cmocka_unit_test(test_odd_verdicts),
+                cmocka_unit_test(test_inlined),
+                cmocka_unit_test(test_threads),
+                cmocka_unit_test(test_forms),
+                cmocka_unit_test(test_64_slots),
+                cmocka_unit_test(test_descriptors),
+                cmocka_unit_test(test_types),
+                cmocka_unit_test(test_limits),
+                cmocka_unit_test(test_bad_instructions),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
