@@ -17,7 +17,7 @@ extern int bpf_rbtree_add_impl(struct bpf_rb_root *root, struct bpf_rb_node *nod
 extern struct bpf_rb_node *bpf_rbtree_first(struct bpf_rb_root *root) __ksym;
 extern struct bpf_rb_node *bpf_rbtree_remove(struct bpf_rb_root *root, struct bpf_rb_node *node) __ksym;
 
-#define new (type) ((type *) bpf_obj_new_impl(bpf_core_type_id_local(type), NULL))
+#define make(type)            ((type *) bpf_obj_new_impl(bpf_core_type_id_local(type), NULL))
 #define drop(object)          bpf_obj_drop_impl(object, NULL)
 #define contains(type, field) __attribute__((btf_decl_tag("contains:" #type ":" #field)))
 #define section_of(name)      SEC(".data." #name) __hidden __attribute__((aligned(8)))
@@ -54,7 +54,7 @@ static __always_inline bool through_list(void) {
         struct item *item;
 
         for (int i = 0; i < 2; i++) {
-                item = new (struct item);
+                item = make(struct item);
                 if (!item)
                         return false;
                 item->number = effect + 1;
@@ -94,7 +94,7 @@ static bool less(struct bpf_rb_node *a, const struct bpf_rb_node *b) {
 /* Puts a leaf into a tree and takes the least one out. */
 SEC("xdp")
 int xdp_rbtree(struct xdp_md *ctx) {
-        struct leaf *leaf = new (struct leaf);
+        struct leaf *leaf = make(struct leaf);
         struct bpf_rb_node *node;
 
         hit();
@@ -126,7 +126,7 @@ static bool shared_less(struct bpf_rb_node *a, const struct bpf_rb_node *b) {
 /* The tree has one reference and the program another. */
 SEC("xdp")
 int xdp_refcount(struct xdp_md *ctx) {
-        struct shared *object = new (struct shared), *again;
+        struct shared *object = make(struct shared), *again;
         struct bpf_rb_node *node;
 
         hit();
