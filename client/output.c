@@ -268,23 +268,31 @@ const char *count_to_string(char buffer[COUNT_SIZE], uint64_t count, bool group)
         return buffer;
 }
 
-const char *count_to_short_string(char buffer[COUNT_SIZE], uint64_t count) {
+static const char *shorten(char buffer[COUNT_SIZE], uint64_t count, const char *blank, const char *what) {
         static const char units[] = "kMGTPE";
         const char *unit = units;
         uint64_t scale = 1000;
 
-        if (count < 10000)
-                snprintf(buffer, COUNT_SIZE, "%" PRIu64, count);
-        else {
-                while (count / scale >= 1000 && unit[1]) {
-                        scale *= 1000;
-                        unit++;
-                }
-                if (count / scale >= 100)
-                        snprintf(buffer, COUNT_SIZE, "%" PRIu64 "%c", count / scale, *unit);
-                else
-                        snprintf(buffer, COUNT_SIZE, "%" PRIu64 ".%" PRIu64 "%c", count / scale,
-                                 count % scale / (scale / 10), *unit);
+        if (count < 10000) {
+                snprintf(buffer, COUNT_SIZE, "%" PRIu64 "%s%s", count, blank, what);
+                return buffer;
         }
+        while (count / scale >= 1000 && unit[1]) {
+                scale *= 1000;
+                unit++;
+        }
+        if (count / scale >= 100)
+                snprintf(buffer, COUNT_SIZE, "%" PRIu64 "%s%c%s", count / scale, blank, *unit, what);
+        else
+                snprintf(buffer, COUNT_SIZE, "%" PRIu64 ".%" PRIu64 "%s%c%s", count / scale,
+                         count % scale / (scale / 10), blank, *unit, what);
         return buffer;
+}
+
+const char *count_to_short_string(char buffer[COUNT_SIZE], uint64_t count) {
+        return shorten(buffer, count, "", "");
+}
+
+const char *bytes_to_short_string(char buffer[COUNT_SIZE], uint64_t bytes) {
+        return shorten(buffer, bytes, " ", "B");
 }

@@ -98,6 +98,9 @@ const char *count_to_string(char buffer[COUNT_SIZE], uint64_t count, bool group)
 /* 12345678 as "12.3M", rounded down; below 10000 as it is. */
 const char *count_to_short_string(char buffer[COUNT_SIZE], uint64_t count);
 
+/* 12345678 as "12.3 MB", rounded down; below 10000 as "1234 B". */
+const char *bytes_to_short_string(char buffer[COUNT_SIZE], uint64_t bytes);
+
 static inline bool output_group(const Output *output) {
         return output->terminal;
 }

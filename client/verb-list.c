@@ -81,7 +81,7 @@ static Style style_of_program(const char *state) {
 }
 
 static int show_programs(Client *client, json_object *list) {
-        static const char *const headings[] = { "NAME", "TYPE", "STATE", "PACKETS", "OBJECT", "FUNCTION", "CHAINS" };
+        static const char *const headings[] = { "NAME", "TYPE", "STATE", "ENDED", "OBJECT", "FUNCTION", "CHAINS" };
         _cleanup_(grid_freep) Grid *grid = grid_new();
         char buffer[COUNT_SIZE];
 
@@ -99,7 +99,7 @@ static int show_programs(Client *client, json_object *list) {
                 grid_cell(grid, STYLE_NONE, strempty_to(json_text(program, "type"), "-"));
                 grid_cell(grid, style_of_program(state), state);
                 grid_cell(grid, STYLE_NONE,
-                          count_to_string(buffer, json_number(program, "packets"), output_group(&client->output)));
+                          count_to_string(buffer, json_number(program, "ended"), output_group(&client->output)));
                 grid_cell(grid, STYLE_NONE, json_text(program, "object"));
                 grid_cell(grid, STYLE_NONE, strempty_to(json_text(program, "function"), "-"));
                 grid_cell(grid, strempty(chains) ? STYLE_DIM : STYLE_NONE, strempty_to(chains, "-"));
@@ -168,6 +168,7 @@ static int show_program(Client *client, json_object *program) {
         bool group = output_group(&client->output);
         _cleanup_free_ char *chains = labels_text(json_list(program, "chains"), ", ");
         _cleanup_free_ char *maps = labels_text(json_list(program, "maps"), ", ");
+        _cleanup_free_ char *endings = verdicts_text(json_member(program, "endings"), group);
         _cleanup_free_ char *verdicts = verdicts_text(json_member(program, "verdicts"), group);
         _cleanup_free_ char *verifier = verifier_text(json_member(program, "verifier"), group);
         const char *state = json_text(program, "state");
@@ -191,7 +192,10 @@ static int show_program(Client *client, json_object *program) {
         row_text(grid, "Document", json_text(program, "document"));
         row_text(grid, "Chains", strempty_to(chains, "none"));
         row_text(grid, "Maps", maps);
-        row_text(grid, "Packets", count_to_string(buffer, json_number(program, "packets"), group));
+        row_text(grid, "Ended", count_to_string(buffer, json_number(program, "ended"), group));
+        row_text(grid, "Endings", endings);
+        if (json_number(program, "packets") > 0)
+                row_text(grid, "Saw", count_to_string(buffer, json_number(program, "packets"), group));
         row_text(grid, "Verdicts", verdicts);
         row_text(grid, "Verifier", verifier);
         row_text(grid, "Loaded", time_text(json_number(program, "loaded-at"), buffer, sizeof(buffer)));

@@ -162,28 +162,38 @@ static void show_interface(Grid *grid, json_object *interface) {
                 grid_cellf(grid, STYLE_DIM, "also %s", others);
 }
 
-/* "drop 8 213, aborted 1": what a slot answered to the packets whose way ended there. */
-static char *endings_text(json_object *slot, bool group) {
-        json_object *endings = json_member(slot, "endings");
+/* "1.2 MB" on a terminal, "1234567 bytes" elsewhere. */
+static const char *bytes_text(Client *client, char buffer[COUNT_SIZE], uint64_t bytes) {
+        if (client->output.terminal)
+                return bytes_to_short_string(buffer, bytes);
+        snprintf(buffer, COUNT_SIZE, "%" PRIu64 " byte%s", bytes, plural(bytes));
+        return buffer;
+}
+
+/* "(drop 8 213, aborted 1; 1.2 MB)": verdicts of a slot, and with --verbose their bytes. "" where there is none. */
+static char *verdicts_text(Client *client, json_object *slot, const char *verdicts, const char *bytes) {
+        json_object *counts = json_member(slot, verdicts);
         _cleanup_fclose_ FILE *stream = NULL;
         _cleanup_free_ char *text = NULL;
+        char buffer[COUNT_SIZE];
         bool first = true;
         size_t size;
 
         stream = open_memstream(&text, &size);
         if (!stream)
                 return NULL;
-        if (json_object_is_type(endings, json_type_object)) {
-                json_object_object_foreach (endings, verdict, count) {
-                        char buffer[COUNT_SIZE];
-
+        if (json_object_is_type(counts, json_type_object)) {
+                json_object_object_foreach (counts, verdict, count) {
                         if (json_object_get_uint64(count) == 0)
                                 continue;
                         fprintf(stream, "%s%s %s", first ? "(" : ", ", verdict,
-                                count_to_string(buffer, json_object_get_uint64(count), group));
+                                count_to_string(buffer, json_object_get_uint64(count),
+                                                output_group(&client->output)));
                         first = false;
                 }
         }
+        if (!first && client->options.verbose)
+                fprintf(stream, "; %s", bytes_text(client, buffer, json_number(slot, bytes)));
         if (!first)
                 fputc(')', stream);
         if (fclose(TAKE_PTR(stream)) != 0)
@@ -191,14 +201,33 @@ static char *endings_text(json_object *slot, bool group) {
         return TAKE_PTR(text);
 }
 
+/* What the service tells is what the level of the chain counts. */
+static void show_slot_figures(Client *client, Grid *grid, json_object *slot) {
+        _cleanup_free_ char *endings = verdicts_text(client, slot, "endings", "ended-bytes");
+        uint64_t ended = json_number(slot, "ended"), saw = json_number(slot, "packets");
+        bool group = output_group(&client->output);
+        char buffer[COUNT_SIZE];
+
+        if (!json_member(slot, "ended"))
+                return;
+        grid_cell(grid, STYLE_DIM, "ended");
+        grid_cell(grid, ended > 0 ? STYLE_STRONG : STYLE_DIM, count_to_string(buffer, ended, group));
+        grid_cell(grid, STYLE_DIM, endings);
+        if (!json_member(slot, "packets"))
+                return;
+        grid_cell(grid, STYLE_DIM, "saw");
+        grid_cell(grid, STYLE_NONE, count_to_string(buffer, saw, group));
+        if (client->options.verbose) {
+                _cleanup_free_ char *verdicts = verdicts_text(client, slot, "verdicts", "bytes");
+
+                grid_cell(grid, STYLE_DIM, verdicts);
+        }
+}
+
 static void show_slot(Client *client, Grid *grid, const char *prefix, json_object *chain, size_t i) {
         json_object *slots = json_list(chain, "slots"), *slot = json_object_array_get_idx(slots, i);
-        bool group = output_group(&client->output);
         bool runs = !strempty(json_text(chain, "mode"));
         _cleanup_free_ char *proceed = json_join(json_list(slot, "proceed-on"), ", ");
-        _cleanup_free_ char *endings = endings_text(slot, group);
-        uint64_t ended = json_number(slot, "ended");
-        char buffer[COUNT_SIZE];
 
         grid_row(grid, LAYOUT_SLOT, prefix);
         grid_cellf(grid, STYLE_DIM, "%zu", i + 1);
@@ -208,11 +237,31 @@ static void show_slot(Client *client, Grid *grid, const char *prefix, json_objec
         grid_cell(grid, STYLE_NONE, strempty_to(proceed, "nothing"));
         if (!runs)
                 return;
-        grid_cell(grid, STYLE_DIM, "ended");
-        grid_cell(grid, ended > 0 ? STYLE_STRONG : STYLE_DIM, count_to_string(buffer, ended, group));
-        grid_cell(grid, STYLE_DIM, endings);
+        show_slot_figures(client, grid, slot);
         if (client->options.verbose && !strempty(json_text(slot, "form-reason")))
                 grid_cellf(grid, STYLE_DIM, "not inlined: %s", json_text(slot, "form-reason"));
+}
+
+/* "12.4M packets, 9.8 GB", and the time that each took where the kernel keeps it. */
+static void show_chain_figures(Client *client, Grid *grid, json_object *chain) {
+        uint64_t packets = json_number(chain, "packets"), runs = json_number(chain, "run-count");
+        uint64_t nsec = json_number(chain, "run-time-nsec");
+        char count[COUNT_SIZE], bytes[COUNT_SIZE];
+
+        if (streq(json_text(chain, "counters"), "off"))
+                grid_cell(grid, STYLE_DIM, "not counted");
+        else
+                grid_cellf(grid, STYLE_NONE, "%s packet%s, %s",
+                           client->output.terminal ? count_to_short_string(count, packets)
+                                                   : count_to_string(count, packets, false),
+                           plural(packets), bytes_text(client, bytes, json_number(chain, "bytes")));
+        if (runs > 0)
+                grid_cellf(grid, STYLE_NONE, "%.*f ns a packet", nsec / runs < 100 ? 1 : 0,
+                           (double) nsec / (double) runs);
+        if (client->options.verbose)
+                grid_cellf(grid, STYLE_DIM, "counts %s, link %" PRIu64 ", program %" PRIu64,
+                           json_text(chain, "counters"), json_number(chain, "link-id"),
+                           json_number(chain, "program-id"));
 }
 
 static void show_chain(Client *client, Grid *grid, json_object *chain, bool last) {
@@ -220,7 +269,6 @@ static void show_chain(Client *client, Grid *grid, json_object *chain, bool last
         const char *state = json_text(chain, "state"), *mode = json_text(chain, "mode");
         const char *reason = chain_reason(chain, "reason");
         _cleanup_free_ char *branch = NULL, *child = NULL, *documents = NULL;
-        char buffer[COUNT_SIZE];
 
         if (asprintf(&branch, "%s ", output_glyph(out, last ? GLYPH_LAST : GLYPH_BRANCH)) < 0 ||
             asprintf(&child, "%s  ", output_glyph(out, last ? GLYPH_BLANK : GLYPH_LINE)) < 0)
@@ -231,16 +279,8 @@ static void show_chain(Client *client, Grid *grid, json_object *chain, bool last
         grid_cell(grid, style_of_state(state), state);
         documents = json_join(json_list(chain, "documents"), ", ");
         if (!strempty(mode)) {
-                uint64_t packets = json_number(chain, "packets");
-
                 grid_cell(grid, STYLE_NONE, mode);
-                grid_cellf(grid, STYLE_NONE, "%s packet%s",
-                           out->terminal ? count_to_short_string(buffer, packets)
-                                         : count_to_string(buffer, packets, false),
-                           plural(packets));
-                if (client->options.verbose)
-                        grid_cellf(grid, STYLE_DIM, "link %" PRIu64 ", program %" PRIu64,
-                                   json_number(chain, "link-id"), json_number(chain, "program-id"));
+                show_chain_figures(client, grid, chain);
         } else if (!strempty(documents)) {
                 grid_cell(grid, STYLE_NONE, "");
                 grid_cellf(grid, STYLE_DIM, "wanted by %s", documents);
@@ -325,6 +365,8 @@ static int show_status(Client *client, json_object *manager, json_object *interf
         grid_set_gap(grid, LAYOUT_SLOT, 4, 1);
         grid_set_gap(grid, LAYOUT_SLOT, 5, 3);
         grid_align_right(grid, LAYOUT_SLOT, 6);
+        grid_set_gap(grid, LAYOUT_SLOT, 8, 3);
+        grid_align_right(grid, LAYOUT_SLOT, 9);
 
         if (client->options.legend && !filtered) {
                 show_header(client, manager, n_chains, n_programs);

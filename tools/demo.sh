@@ -123,8 +123,8 @@ make_folders() {
     "flows-tc": { "object": "flows.bpf.o", "function": "tc_flows" }
   },
   "chains": [
-    { "interfaces": ["eth0"], "hook": "xdp",        "programs": ["deny", "limit", "flows"] },
-    { "interfaces": ["eth0"], "hook": "tc-ingress", "programs": ["flows-tc"] }
+    { "interfaces": ["eth0"], "hook": "xdp",        "programs": ["deny", "limit", "flows"], "counters": "all" },
+    { "interfaces": ["eth0"], "hook": "tc-ingress", "programs": ["flows-tc"], "counters": "all" }
   ]
 }
 DOCUMENT

@@ -270,6 +270,8 @@ static int property_string(sd_bus *bus, const char *path, const char *interface,
                 s = chain->reason;
         else if (streq(property, "Mode"))
                 s = chain_mode_in_effect(chain);
+        else if (streq(property, "Counters"))
+                s = counter_level_to_string(chain->counters);
         else if (streq(property, "Attachment"))
                 s = attach_kind_to_string(chain->attachment ? chain->info.kind : ATTACH_KIND_NONE);
         return wire_append_string(reply, s);
@@ -329,6 +331,25 @@ static int append_verdicts_entry(sd_bus_message *reply, const char *key, Hook ho
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
+/* What the level does not count is left out, rather than shown as zero. */
+static int append_slot_figures(sd_bus_message *reply, const Chain *chain, const SlotCounters *counters) {
+        int r;
+
+        r = wire_append_entry_u64(reply, "ended", counters->ended);
+        if (r >= 0)
+                r = wire_append_entry_u64(reply, "ended-bytes", counters->ended_bytes);
+        if (r >= 0)
+                r = append_verdicts_entry(reply, "endings", chain->hook, counters->endings);
+        if (r < 0 || chain->counters != COUNTER_LEVEL_ALL)
+                return r;
+        r = wire_append_entry_u64(reply, "packets", counters->packets);
+        if (r >= 0)
+                r = wire_append_entry_u64(reply, "bytes", counters->bytes);
+        if (r >= 0)
+                r = append_verdicts_entry(reply, "verdicts", chain->hook, counters->verdicts);
+        return r;
+}
+
 static int append_slot_details(sd_bus_message *reply, const Chain *chain, const Slot *slot,
                                const SlotCounters *counters) {
         int r;
@@ -344,14 +365,8 @@ static int append_slot_details(sd_bus_message *reply, const Chain *chain, const 
                 r = wire_append_entry_string(reply, "form", slot_form_to_string(slot->form));
         if (r >= 0 && slot->reason)
                 r = wire_append_entry_string(reply, "form-reason", slot->reason);
-        if (r >= 0)
-                r = wire_append_entry_u64(reply, "packets", counters->packets);
-        if (r >= 0)
-                r = wire_append_entry_u64(reply, "ended", counters->ended);
-        if (r >= 0)
-                r = append_verdicts_entry(reply, "endings", chain->hook, counters->endings);
-        if (r >= 0)
-                r = append_verdicts_entry(reply, "verdicts", chain->hook, counters->verdicts);
+        if (r >= 0 && counters)
+                r = append_slot_figures(reply, chain, counters);
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
@@ -372,34 +387,40 @@ static int append_slot(sd_bus_message *reply, const Chain *chain, const Slot *sl
 static int property_slots(sd_bus *bus, const char *path, const char *interface, const char *property,
                           sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
         BusContext *context = userdata;
-        const ChainCounters *counters;
+        const ChainFigures *figures;
         Chain *chain = chain_from_path(context, path);
         int r;
 
         if (!chain)
                 return -ENOENT;
-        counters = counters_get(&context->counters, context->event, context->manager, chain);
-        if (!counters)
+        figures = counters_get(&context->counters, context->event, context->manager, chain);
+        if (!figures)
                 return -ENOMEM;
 
         r = sd_bus_message_open_container(reply, 'a', "(osa{sv})");
         for (size_t i = 0; r >= 0 && i < chain->n_slots; i++)
-                r = append_slot(reply, chain, &chain->slots[i], &counters->slots[i]);
+                r = append_slot(reply, chain, &chain->slots[i],
+                                figures->counted ? &figures->counters.slots[i] : NULL);
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-static int property_packets(sd_bus *bus, const char *path, const char *interface, const char *property,
-                            sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
+static int property_figure(sd_bus *bus, const char *path, const char *interface, const char *property,
+                           sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
         BusContext *context = userdata;
-        const ChainCounters *counters;
+        const ChainFigures *figures;
         Chain *chain = chain_from_path(context, path);
 
         if (!chain)
                 return -ENOENT;
-        counters = counters_get(&context->counters, context->event, context->manager, chain);
-        if (!counters)
+        figures = counters_get(&context->counters, context->event, context->manager, chain);
+        if (!figures)
                 return -ENOMEM;
-        return sd_bus_message_append(reply, "t", counters->packets);
+        if (streq(property, "Packets"))
+                return sd_bus_message_append(reply, "t", figures->counters.packets);
+        if (streq(property, "Bytes"))
+                return sd_bus_message_append(reply, "t", figures->counters.bytes);
+        return sd_bus_message_append(reply, "t",
+                                     streq(property, "RunCount") ? figures->run_count : figures->run_nsec);
 }
 
 int chain_append_conflict(BusContext *context, const char *path, sd_bus_message *signal) {
@@ -445,8 +466,8 @@ static const sd_bus_vtable chain_vtable[] = {
                                 method_detach, BUS_PUBLIC),
         SD_BUS_METHOD_WITH_ARGS("Attach", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("t", generation),
                                 method_attach, BUS_PUBLIC),
-        SD_BUS_METHOD_WITH_ARGS("Simulate", SD_BUS_ARGS("aay", packets, "a{sv}", options),
-                                SD_BUS_RESULT("s", report), method_simulate, BUS_PUBLIC),
+        SD_BUS_METHOD_WITH_ARGS("Simulate", SD_BUS_ARGS("aay", packets, "a{sv}", options), SD_BUS_RESULT("s", report),
+                                method_simulate, BUS_PUBLIC),
 
         SD_BUS_PROPERTY("Interface", "s", property_string, 0, BUS_CONSTANT),
         SD_BUS_PROPERTY("InterfaceIndex", "i", property_number, 0, BUS_CHANGES),
@@ -460,7 +481,11 @@ static const sd_bus_vtable chain_vtable[] = {
         SD_BUS_PROPERTY("Generation", "t", property_number, 0, BUS_CHANGES),
         SD_BUS_PROPERTY("Documents", "as", property_documents, 0, BUS_CHANGES),
         SD_BUS_PROPERTY("Slots", "a(osa{sv})", property_slots, 0, BUS_INVALIDATES),
-        SD_BUS_PROPERTY("Packets", "t", property_packets, 0, BUS_SILENT),
+        SD_BUS_PROPERTY("Counters", "s", property_string, 0, BUS_CHANGES),
+        SD_BUS_PROPERTY("Packets", "t", property_figure, 0, BUS_SILENT),
+        SD_BUS_PROPERTY("Bytes", "t", property_figure, 0, BUS_SILENT),
+        SD_BUS_PROPERTY("RunCount", "t", property_figure, 0, BUS_SILENT),
+        SD_BUS_PROPERTY("RunTimeNSec", "t", property_figure, 0, BUS_SILENT),
 
         SD_BUS_SIGNAL_WITH_ARGS("Conflict", SD_BUS_ARGS("a{sv}", holder), 0),
         SD_BUS_VTABLE_END,

@@ -5,7 +5,7 @@
 
 typedef struct CachedCounters {
         char *key; /* of the chain */
-        ChainCounters counters;
+        ChainFigures figures;
 } CachedCounters;
 
 void counters_clear(Counters *counters) {
@@ -24,12 +24,16 @@ void counters_done(Counters *counters) {
 static void counters_read(Manager *manager, Chain *chain, CachedCounters *cached) {
         int r;
 
-        r = manager_read_chain_counters(manager, chain, &cached->counters);
+        r = manager_read_chain_counters(manager, chain, &cached->figures.counters);
         if (r < 0 && r != -ENODATA)
                 log_debug("Can't read the counters of %s: %s", chain->key, strerror(-r));
+        cached->figures.counted = r >= 0;
+        r = manager_read_run_time(manager, chain, &cached->figures.run_count, &cached->figures.run_nsec);
+        if (r < 0 && r != -ENODATA)
+                log_debug("Can't read the run time of %s: %s", chain->key, strerror(-r));
 }
 
-const ChainCounters *counters_get(Counters *counters, sd_event *event, Manager *manager, Chain *chain) {
+const ChainFigures *counters_get(Counters *counters, sd_event *event, Manager *manager, Chain *chain) {
         CachedCounters *cached;
         uint64_t iteration = 0;
 
@@ -40,7 +44,7 @@ const ChainCounters *counters_get(Counters *counters, sd_event *event, Manager *
 
         cached = table_get(&counters->chains, chain->key);
         if (cached)
-                return &cached->counters;
+                return &cached->figures;
 
         cached = calloc(1, sizeof(CachedCounters));
         if (!cached)
@@ -52,5 +56,5 @@ const ChainCounters *counters_get(Counters *counters, sd_event *event, Manager *
                 return NULL;
         }
         counters_read(manager, chain, cached);
-        return &cached->counters;
+        return &cached->figures;
 }

@@ -11,6 +11,13 @@
 #include "model/manager.h"
 #include "util/table.h"
 
+typedef struct ChainFigures {
+        bool counted;           /* else nothing runs, it does not count, or the kernel does not tell */
+        ChainCounters counters; /* which of them mean something, the chain's level says */
+        uint64_t run_count;     /* 0 where the kernel does not keep such statistics */
+        uint64_t run_nsec;
+} ChainFigures;
+
 typedef struct Counters {
         Table chains;
         uint64_t iteration;
@@ -21,6 +28,6 @@ void counters_done(Counters *counters);
 /* Forgets what was read; to be called when a chain changes. */
 void counters_clear(Counters *counters);
 
-/* The chain's figures, good until the next call in another iteration; all zero when nothing runs, nothing is counted
- * or the kernel does not tell. NULL: out of memory. */
-const ChainCounters *counters_get(Counters *counters, sd_event *event, Manager *manager, Chain *chain);
+/* The chain's figures, good until the next call in another iteration; zero where there are none. NULL: out of
+ * memory. */
+const ChainFigures *counters_get(Counters *counters, sd_event *event, Manager *manager, Chain *chain);

@@ -132,32 +132,40 @@ static int property_loaded_at(sd_bus *bus, const char *path, const char *interfa
         return program ? sd_bus_message_append(reply, "t", program->loaded_at) : -ENOENT;
 }
 
-/* Sums of all chains. A program is for XDP or for TC, so its verdicts all have the same names. */
+/* Sums of all chains that count. Each counts as its level has it, so that what a program saw is known of chains at
+ * the level `all` only. A program is for XDP or for TC, so its verdicts all have the same names. */
 static int program_counters(BusContext *context, const Program *program, SlotCounters *ret, Hook *ret_hook) {
         SlotCounters sum = {};
         Hook hook = program->info.tc ? HOOK_TC_INGRESS : HOOK_XDP;
 
         TABLE_FOREACH (Chain, chain, manager_chains(context->manager)) {
-                const ChainCounters *counters;
+                const ChainFigures *figures;
+                const SlotCounters *counters;
                 int slot = chain_find_slot(chain, program->name);
 
                 if (slot < 0)
                         continue;
-                counters = counters_get(&context->counters, context->event, context->manager, chain);
-                if (!counters)
+                figures = counters_get(&context->counters, context->event, context->manager, chain);
+                if (!figures)
                         return -ENOMEM;
                 hook = chain->hook;
-                sum.packets += counters->slots[slot].packets;
+                counters = &figures->counters.slots[slot];
+                sum.ended += counters->ended;
                 for (unsigned i = 0; i < VERDICT_BUCKETS; i++)
-                        sum.verdicts[i] += counters->slots[slot].verdicts[i];
+                        sum.endings[i] += counters->endings[i];
+                if (chain->counters != COUNTER_LEVEL_ALL)
+                        continue;
+                sum.packets += counters->packets;
+                for (unsigned i = 0; i < VERDICT_BUCKETS; i++)
+                        sum.verdicts[i] += counters->verdicts[i];
         }
         *ret = sum;
         *ret_hook = hook;
         return 0;
 }
 
-static int property_packets(sd_bus *bus, const char *path, const char *interface, const char *property,
-                            sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
+static int property_figure(sd_bus *bus, const char *path, const char *interface, const char *property,
+                           sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
         Program *program = program_from_path(userdata, path);
         SlotCounters counters;
         Hook hook;
@@ -166,7 +174,9 @@ static int property_packets(sd_bus *bus, const char *path, const char *interface
         if (!program)
                 return -ENOENT;
         r = program_counters(userdata, program, &counters, &hook);
-        return r < 0 ? r : sd_bus_message_append(reply, "t", counters.packets);
+        if (r < 0)
+                return r;
+        return sd_bus_message_append(reply, "t", streq(property, "Packets") ? counters.packets : counters.ended);
 }
 
 static int property_verdicts(sd_bus *bus, const char *path, const char *interface, const char *property,
@@ -179,7 +189,9 @@ static int property_verdicts(sd_bus *bus, const char *path, const char *interfac
         if (!program)
                 return -ENOENT;
         r = program_counters(userdata, program, &counters, &hook);
-        return r < 0 ? r : wire_append_verdicts(reply, hook, counters.verdicts);
+        if (r < 0)
+                return r;
+        return wire_append_verdicts(reply, hook, streq(property, "Verdicts") ? counters.verdicts : counters.endings);
 }
 
 static const sd_bus_vtable program_vtable[] = {
@@ -196,7 +208,9 @@ static const sd_bus_vtable program_vtable[] = {
         SD_BUS_PROPERTY("Maps", "ao", property_maps, 0, BUS_CHANGES),
         SD_BUS_PROPERTY("Verifier", "a{sv}", property_verifier, 0, BUS_CHANGES),
         SD_BUS_PROPERTY("LoadedAt", "t", property_loaded_at, 0, BUS_CHANGES),
-        SD_BUS_PROPERTY("Packets", "t", property_packets, 0, BUS_SILENT),
+        SD_BUS_PROPERTY("Ended", "t", property_figure, 0, BUS_SILENT),
+        SD_BUS_PROPERTY("Endings", "a{st}", property_verdicts, 0, BUS_SILENT),
+        SD_BUS_PROPERTY("Packets", "t", property_figure, 0, BUS_SILENT),
         SD_BUS_PROPERTY("Verdicts", "a{st}", property_verdicts, 0, BUS_SILENT),
         SD_BUS_PROPERTY("Document", "s", property_string, 0, BUS_CHANGES),
         SD_BUS_PROPERTY("Description", "s", property_string, 0, BUS_CHANGES),

@@ -51,7 +51,8 @@ def order_program(number, hook="xdp", generation=0, **more):
 
 def simple_document(hook="xdp", interfaces=("eth0",), name="a", **chain):
     return {"programs": {name: verdict_program(hook)},
-            "chains": [{"interfaces": list(interfaces), "hook": hook, "programs": [name], **chain}]}
+            "chains": [{"interfaces": list(interfaces), "hook": hook, "programs": [name], "counters": "all",
+                        **chain}]}
 
 
 def without_counters(item):
@@ -61,7 +62,8 @@ def without_counters(item):
     if not isinstance(item, dict):
         return item
     return {name: without_counters(value) for name, value in item.items()
-            if name not in ("packets", "ended", "endings", "verdicts")}
+            if name not in ("packets", "bytes", "ended", "ended-bytes", "endings", "verdicts", "run-count",
+                            "run-time-nsec")}
 
 
 class ServiceLab(Lab):

@@ -35,7 +35,8 @@ EDGE = {
     },
     "chains": [
         {"interfaces": ["eth0"], "hook": "xdp", "programs": ["deny", "first", "second"]},
-        {"interfaces": ["eth0"], "hook": "tc-ingress", "programs": [{"use": "in", "proceed-on": ["next", "ok"]}]},
+        {"interfaces": ["eth0"], "hook": "tc-ingress", "programs": [{"use": "in", "proceed-on": ["next", "ok"]}],
+         "counters": "all"},
         {"interfaces": ["eth9"], "hook": "xdp", "programs": ["first"]},
     ],
 }
@@ -197,11 +198,11 @@ def status_counts_what_was_sent():
         text = lab.client("status").stdout
         assert re.search(r"bpfchaind \S+ +generation 2 +kernel \S+ +3 chains, 5 programs", text), text
         assert re.search(r"^eth0 +up +veth +index \d+$", text, re.M), text
-        assert re.search(r"[─-] xdp +active +native +320 packets$", text, re.M), text
+        assert re.search(r"[─-] xdp +active +native +320 packets, \d+ bytes$", text, re.M), text
         assert re.search(r" 1 +deny +\S+ +proceeds on pass +ended +20 +\(drop 20\)$", text, re.M), text
         assert re.search(r" 2 +first +\S+ +proceeds on pass +ended +0$", text, re.M), text
         assert re.search(r" 3 +second +\S+ +proceeds on pass +ended +300 +\(pass 300\)$", text, re.M), text
-        assert re.search(r" 1 +in +\S+ +proceeds on next, ok +ended +300 +\(next 300\)$", text, re.M), text
+        assert re.search(r" 1 +in +\S+ +proceeds on next, ok +ended +300 +\(next 300\) +saw +300$", text, re.M), text
         assert re.search(r"^eth9 +no such interface\n.*xdp +waiting +wanted by edge$", text, re.M), text
         assert "\033" not in text, "colours without a terminal"
         assert text == lab.client().stdout, "status is the default"
@@ -211,8 +212,40 @@ def status_counts_what_was_sent():
         chain = lab.chain("eth0", "xdp")
         assert chain["packets"] == 320 and chain["attachment"] == "xdp-link" and chain["link-id"] > 0
         assert [slot["ended"] for slot in chain["slots"]] == [20, 0, 300]
-        assert chain["slots"][0]["verdicts"] == {"drop": 20, "pass": 300}
-        assert chain["slots"][0]["endings"] == {"drop": 20}
+        assert chain["counters"] == "verdicts" and chain["slots"][0]["endings"] == {"drop": 20}
+        assert not {"packets", "bytes", "verdicts"} & set(chain["slots"][0]), "figures that were never counted"
+        chain = lab.chain("eth0", "tc-ingress")
+        assert chain["counters"] == "all" and chain["slots"][0]["verdicts"] == {"next": 300}
+        assert chain["slots"][0]["packets"] == 300
+
+
+@case
+def status_shows_what_a_level_counts():
+    with Edge(apply=False) as lab:
+        document = json.loads(json.dumps(EDGE))
+        for level in ("off", "all", "verdicts"):
+            document["chains"][0]["counters"] = level
+            text = lab.client("apply", lab.write("edge.json", document)).stdout
+            assert level == "off" or re.search(rf"^counters +\S+  \S+  {level}$", text, re.M), text
+            lab.sender().send(10)
+            text, verbose = lab.client("status", "eth0/xdp").stdout, lab.client("-v", "status", "eth0/xdp").stdout
+            assert f"counts {level}, link " in verbose and "counts" not in text, verbose
+            slots = lab.chain("eth0", "xdp")["slots"]
+            if level == "off":
+                assert re.search(r" xdp +active +native +not counted$", text, re.M), text
+                assert "ended" not in text and "saw" not in text, text
+                assert not {"packets", "ended", "ended-bytes", "endings", "verdicts"} & set(slots[0]), slots
+            elif level == "all":
+                assert re.search(r" 1 +deny .* ended +0 +saw +10$", text, re.M), text
+                assert re.search(r" 1 +deny .* saw +10 +\(pass 10; \d+ bytes\)$", verbose, re.M), verbose
+                assert [slot["packets"] for slot in slots] == [10, 10, 10], slots
+            else:
+                assert re.search(r" 3 +second .* ended +20 +\(pass 20\)$", text, re.M), text
+                assert re.search(r" 3 +second .* ended +20 +\(pass 20; \d+ bytes\)$", verbose, re.M), verbose
+                assert "saw" not in text, text
+        assert lab.chain("eth0", "xdp")["packets"] == 20
+        document["chains"][0]["counters"] = "some"
+        assert "known are: off, verdicts, all" in lab.says("counters", "apply", lab.write("edge.json", document))
 
 
 @case
@@ -536,11 +569,15 @@ def lists_of_programs_interfaces_and_maps():
         lab.sender().send(10)
         text = lab.client("programs").stdout
         assert text.startswith("NAME "), text
-        assert re.search(r"^first +xdp +loaded +10 +verdict.bpf.o +xdp_verdict +eth0/xdp, eth9/xdp$", text, re.M), text
+        assert re.search(r"^second +xdp +loaded +10 +verdict.bpf.o +xdp_verdict +eth0/xdp$", text, re.M), text
+        assert re.search(r"^first +xdp +loaded +0 +verdict.bpf.o +xdp_verdict +eth0/xdp, eth9/xdp$", text, re.M), text
         assert re.search(r"^spare +\S+ +\S+ +0 +verdict.bpf.o +xdp_verdict +-$", text, re.M), text
         assert not lab.client("--no-legend", "programs").stdout.startswith("NAME")
-        text = lab.client("programs", "deny").stdout
-        assert re.search(r"^ *Verdicts +pass 10$", text, re.M) and re.search(r"^ *Digest +[0-9a-f]{64}$", text, re.M), text
+        text = lab.client("programs", "in").stdout
+        assert re.search(r"^ *Endings +next 10$", text, re.M) and re.search(r"^ *Verdicts +next 10$", text, re.M), text
+        text = lab.client("programs", "second").stdout
+        assert re.search(r"^ *Endings +pass 10$", text, re.M) and "Verdicts" not in text, text
+        assert re.search(r"^ *Ended +10$", text, re.M) and re.search(r"^ *Digest +[0-9a-f]{64}$", text, re.M), text
         lab.says('no program "nope"', "programs", "nope")
         assert [p["name"] for p in lab.client_json("programs")] == sorted(EDGE["programs"])
 

@@ -75,7 +75,7 @@ def tcx_in_both_directions():
             out.sendto(number.to_bytes(8, "big"), (lab.wire.outer_address, 9000))
         assert len(receiver.take(40)) == 40
         out.close()
-        assert lab.slot("i", hook="tc-ingress")["packets"] == 30 and lab.slot("e", hook="tc-egress")["packets"] == 40
+        assert lab.slot("i", hook="tc-ingress")["ended"] == 30 and lab.slot("e", hook="tc-egress")["ended"] == 40
 
 
 @case
@@ -83,7 +83,8 @@ def clsact_by_the_setting():
     with ServiceLab() as lab:
         lab.write("etc/bpfchain/bpfchain.json", {"tc-attach": "clsact"})
         lab.document("edge", {"programs": {"i": verdict_program("tc-ingress"), "j": verdict_program("tc-ingress")},
-                              "chains": [{"interfaces": ["eth0"], "hook": "tc-ingress", "programs": ["i"]},
+                              "chains": [{"interfaces": ["eth0"], "hook": "tc-ingress", "programs": ["i"],
+                                          "counters": "all"},
                                          {"interfaces": ["eth0"], "hook": "tc-egress", "programs": ["j"]}]})
         lab.start()
         chain = lab.chain("eth0", "tc-ingress")

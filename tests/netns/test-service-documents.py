@@ -179,13 +179,14 @@ def every_program_type_is_found():
                 "old": {"object": "verdict-v2.bpf.o", "function": "xdp_verdict"},
                 "odd-tc": {"object": "oddsection.bpf.o", "function": "odd_tc"},
             },
-            "chains": [{"interfaces": ["eth0"], "hook": "xdp", "programs": ["odd", "unknown", "mixed", "void", "old"]},
+            "chains": [{"interfaces": ["eth0"], "hook": "xdp", "programs": ["odd", "unknown", "mixed", "void", "old"],
+                        "counters": "all"},
                        {"interfaces": ["eth0"], "hook": "tc-ingress", "programs": ["odd-tc"]}]})
         lab.start()
         assert not lab.problems(), lab.problems()
         lab.receive_exactly(lab.sender(), lab.receiver(), 10)
         assert [slot["packets"] for slot in lab.chain()["slots"]] == [10] * 5
-        assert lab.slot("odd-tc", hook="tc-ingress")["packets"] == 10
+        assert lab.slot("odd-tc", hook="tc-ingress")["ended"] == 10
 
 
 @case

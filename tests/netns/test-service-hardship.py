@@ -154,7 +154,7 @@ def large_packets():
         lab.apply("edge", {"programs": {"f": {"object": "frags.bpf.o"}},
                            "chains": [{"interfaces": ["eth0"], "hook": "xdp", "mode": "native", "programs": ["f"]}]})
         lab.receive_exactly(sender, receiver, 10)
-        assert lab.slot("f")["packets"] == 10 and lab.chain()["mode"] == "native"
+        assert lab.slot("f")["ended"] == 10 and lab.chain()["mode"] == "native"
         # One that takes no such packets makes the whole chain so; where that does not fit, it is told.
         before = lab.ids()
         refused = lab.apply("more", {"programs": {"a": verdict_program("xdp")},

@@ -249,9 +249,9 @@ def both_hooks(interface):
 
 
 def count_both(lab, interface, send, count=25):
-    before = lab.slot("x", interface)["packets"], lab.slot("t", interface, "tc-ingress")["packets"]
+    before = lab.slot("x", interface)["ended"], lab.slot("t", interface, "tc-ingress")["ended"]
     send(count)
-    after = lab.slot("x", interface)["packets"], lab.slot("t", interface, "tc-ingress")["packets"]
+    after = lab.slot("x", interface)["ended"], lab.slot("t", interface, "tc-ingress")["ended"]
     seen = after[0] - before[0], after[1] - before[1]
     assert seen == (count, count), f"of {count} packets, XDP saw {seen[0]} and TC {seen[1]}"
 
@@ -338,9 +338,9 @@ def a_tun_device():
         lab.start()
         lab.wait_chain("tun0")
         packet = udp_frame(bytes(6), bytes(6), "10.99.0.2", "10.99.0.1", 1, 2, b"12345678")[14:]
-        before = lab.slot("t", "tun0", "tc-ingress")["packets"]
+        before = lab.slot("t", "tun0", "tc-ingress")["ended"]
         tun.send(packet, 25)
-        assert lab.slot("t", "tun0", "tc-ingress")["packets"] - before == 25
+        assert lab.slot("t", "tun0", "tc-ingress")["ended"] - before == 25
         tun.close()
         lab.wait_chain("tun0", "tc-ingress", state="waiting")
 

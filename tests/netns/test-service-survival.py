@@ -23,7 +23,7 @@ def three_chains(names=("a", "b")):
     for interface, hook in (("eth0", "xdp"), ("eth0", "tc-ingress"), ("eth1", "xdp")):
         used = [f"{name}-{interface}-{hook}" for name in names]
         programs |= {name: verdict_program(hook) for name in used}
-        chains.append({"interfaces": [interface], "hook": hook, "programs": used})
+        chains.append({"interfaces": [interface], "hook": hook, "programs": used, "counters": "all"})
     return {"programs": programs, "chains": chains}
 
 

@@ -28,7 +28,8 @@ def orders(count, numbers=(1, 2, 3, 4)):
 
 def chain_document(numbers, hook, generation=0, interfaces=("eth0",)):
     return {"programs": {f"p{n}": order_program(n, hook, generation) for n in numbers},
-            "chains": [{"interfaces": list(interfaces), "hook": hook, "programs": [f"p{n}" for n in numbers]}]}
+            "chains": [{"interfaces": list(interfaces), "hook": hook, "programs": [f"p{n}" for n in numbers],
+                        "counters": "all"}]}
 
 
 def assert_history(traces, expected, least):

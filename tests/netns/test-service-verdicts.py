@@ -14,7 +14,7 @@ OTHER = 77  # no verdict that the kernel knows
 
 def two_slots(hook, program, proceed_on):
     """The program under test, then one that passes everything on."""
-    return {"chains": [{"interfaces": ["eth0"], "hook": hook,
+    return {"chains": [{"interfaces": ["eth0"], "hook": hook, "counters": "all",
                         "programs": [{"use": program, "proceed-on": proceed_on}, "end"]}]}
 
 
@@ -167,8 +167,8 @@ def tx_goes_back_to_where_it_came_from():
                             "chains": [{"interfaces": ["back0"], "hook": "xdp", "programs": ["tx"]},
                                        {"interfaces": ["back1"], "hook": "xdp", "programs": ["drop"]}]})
         lab.sender(wire).send(40)
-        assert lab.slot("tx", "back0")["verdicts"] == {"tx": 40}
-        assert lab.slot("drop", "back1")["verdicts"] == {"drop": 40}
+        assert lab.slot("tx", "back0")["endings"] == {"tx": 40}
+        assert lab.slot("drop", "back1")["endings"] == {"drop": 40}
 
 
 def trace_of(lab, hook="xdp", count=3):

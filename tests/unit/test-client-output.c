@@ -53,6 +53,24 @@ static void groups_thousands(void **state) {
         }
 }
 
+static void shortens_bytes(void **state) {
+        static const struct {
+                uint64_t bytes;
+                const char *text;
+        } cases[] = {
+                { 0, "0 B" },
+                { 9999, "9999 B" },
+                { 10000, "10.0 kB" },
+                { 12345678, "12.3 MB" },
+                { 999999999, "999 MB" },
+                { UINT64_MAX, "18.4 EB" },
+        };
+        char buffer[COUNT_SIZE];
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++)
+                assert_string_equal(bytes_to_short_string(buffer, cases[i].bytes), cases[i].text);
+}
+
 static void aligns_columns(void **state) {
         _cleanup_(grid_freep) Grid *grid = grid_new();
         static const char *const headings[] = { "NAME", "COUNT", "REST" };
@@ -482,17 +500,29 @@ static void writes_json(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(groups_thousands),  cmocka_unit_test(aligns_columns),
-                cmocka_unit_test(mixes_layouts),     cmocka_unit_test(pads_outside_of_styles),
-                cmocka_unit_test(wraps_sentences),   cmocka_unit_test(makes_names_harmless),
-                cmocka_unit_test(measures_text),     cmocka_unit_test(finds_what_is_no_utf8),
-                cmocka_unit_test(reads_hexadecimal), cmocka_unit_test(appends_hexadecimal),
-                cmocka_unit_test(completes_words),   cmocka_unit_test(completes_hooks),
-                cmocka_unit_test(takes_hooks),       cmocka_unit_test(refuses_hooks),
-                cmocka_unit_test(names_documents),   cmocka_unit_test(names_members),
-                cmocka_unit_test(names_objects),     cmocka_unit_test(tolerates_strange_members),
-                cmocka_unit_test(compares_texts),    cmocka_unit_test(compares_large_texts),
-                cmocka_unit_test(shows_reports),     cmocka_unit_test(writes_json),
+                cmocka_unit_test(groups_thousands),
+                cmocka_unit_test(shortens_bytes),
+                cmocka_unit_test(aligns_columns),
+                cmocka_unit_test(mixes_layouts),
+                cmocka_unit_test(pads_outside_of_styles),
+                cmocka_unit_test(wraps_sentences),
+                cmocka_unit_test(makes_names_harmless),
+                cmocka_unit_test(measures_text),
+                cmocka_unit_test(finds_what_is_no_utf8),
+                cmocka_unit_test(reads_hexadecimal),
+                cmocka_unit_test(appends_hexadecimal),
+                cmocka_unit_test(completes_words),
+                cmocka_unit_test(completes_hooks),
+                cmocka_unit_test(takes_hooks),
+                cmocka_unit_test(refuses_hooks),
+                cmocka_unit_test(names_documents),
+                cmocka_unit_test(names_members),
+                cmocka_unit_test(names_objects),
+                cmocka_unit_test(tolerates_strange_members),
+                cmocka_unit_test(compares_texts),
+                cmocka_unit_test(compares_large_texts),
+                cmocka_unit_test(shows_reports),
+                cmocka_unit_test(writes_json),
         };
 
         setlocale(LC_CTYPE, "C.UTF-8"); /* for the width of characters */
