@@ -313,11 +313,9 @@ static void add_slot(Sheet *sheet, const Chain *chain, size_t i, const SlotCount
 
 static void add_run_time(Sheet *sheet, Manager *manager, Chain *chain) {
         uint64_t count, nsec;
-        void *userdata;
-        const KernelOps *ops = manager_kernel_ops(manager, &userdata);
 
-        if (!chain->attachment || !ops->chain_run_time ||
-            ops->chain_run_time(userdata, chain->attachment, &count, &nsec) < 0)
+        /* -ENODATA mostly: the kernel measures when it is told to. */
+        if (manager_read_run_time(manager, chain, &count, &nsec) < 0)
                 return;
         add(sheet, FAMILY_CHAIN_RUNS, count);
         add_seconds(sheet, FAMILY_CHAIN_RUN_TIME, nsec);

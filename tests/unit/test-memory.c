@@ -9,6 +9,7 @@
  */
 #include "fake-internal.h"
 #include "model-fixture.h"
+#include "model/metrics.h"
 #include "model/simulate.h"
 
 static unsigned long n_allocations, fail_at;
@@ -337,6 +338,31 @@ static void test_start(void **state) {
         }
 }
 
+/* Half a text is none; counters that could not be read for lack of memory are told as such. */
+static void test_metrics(void **state) {
+        Fixture *fx = *state;
+
+        world_with_first(fx);
+        for (unsigned long n = 1; n == 1 || failed; n++) {
+                char *text = NULL;
+                int r;
+
+                n_allocations = 0;
+                fail_at = n;
+                failed = false;
+                armed = true;
+                r = metrics_text(fx->manager, METRICS_SIZE_MAX, &text);
+                armed = false;
+                assert_true(r == 0 || (r == -ENOMEM && failed && !text));
+                if (r == 0) {
+                        assert_non_null(endswith(text, "# EOF\n"));
+                        assert_int_equal(failed, strstr(text, "\nbpfchain_metrics_unreadable 1\n") != NULL);
+                }
+                assert_true(failed || n > 20);
+                free(text);
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_apply),
@@ -348,6 +374,7 @@ int main(void) {
                 cmocka_unit_test(test_simulate),
                 cmocka_unit_test(test_simulate_change),
                 fx_test(test_start),
+                fx_test(test_metrics),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
