@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
 
-/* The body of the arena objects. ARENA_START: where user space is to map it. The count is at its byte 64. */
+/* The body of the arena objects. ARENA_START: where user space is to map it, below 4 GiB
+ * since older compilers write no larger numbers into type information. The count is at its byte 64. */
 
 #include "test.bpf.h"
 

@@ -62,5 +62,6 @@ int xdp_longcode(struct xdp_md *ctx) {
 
         hit();
         STEPS_10000;
+        effect = sum;
         return answer_xdp();
 }
