@@ -76,27 +76,24 @@ static int declare_function(Types *types, size_t insn, const char *name, enum bt
  * is in it does not matter. */
 static int declare_types(Types *types) {
         struct btf *btf = types->output->btf;
-        int signed_int, unsigned_int, long_int, context, pointer, r;
+        int signed_int, unsigned_int, context, pointer, r;
 
         signed_int = btf__add_int(btf, "int", 4, BTF_INT_SIGNED);
         unsigned_int = btf__add_int(btf, "unsigned int", 4, 0);
-        long_int = btf__add_int(btf, "unsigned long long", 8, 0);
         context = btf__add_struct(btf, hook_is_tc(types->input->hook) ? "__sk_buff" : "xdp_md", 0);
         pointer = btf__add_ptr(btf, context);
         types->file_name = btf__add_str(btf, "bpfchain");
-        r = MIN2(MIN2(signed_int, unsigned_int), MIN2(long_int, MIN2(context, pointer)));
+        r = MIN2(MIN2(signed_int, unsigned_int), MIN2(context, pointer));
         r = MIN2(r, types->file_name);
 
         for (FuseProto proto = 0; proto < _FUSE_PROTO_MAX && r >= 0; proto++) {
                 r = types->protos[proto] = btf__add_func_proto(btf, signed_int);
                 if (r >= 0 && (proto == FUSE_PROTO_ENTRY || proto == FUSE_PROTO_TRACE))
                         r = btf__add_func_param(btf, "ctx", pointer);
-                if (r >= 0 && (proto == FUSE_PROTO_COUNT || proto == FUSE_PROTO_TRACE))
+                if (r >= 0 && proto == FUSE_PROTO_TRACE)
                         r = btf__add_func_param(btf, "verdict", signed_int);
-                if (r >= 0 && (proto == FUSE_PROTO_COUNT || proto == FUSE_PROTO_TRACE))
-                        r = btf__add_func_param(btf, proto == FUSE_PROTO_COUNT ? "seat" : "slot", unsigned_int);
-                if (r >= 0 && proto == FUSE_PROTO_COUNT)
-                        r = btf__add_func_param(btf, "bytes", long_int);
+                if (r >= 0 && proto == FUSE_PROTO_TRACE)
+                        r = btf__add_func_param(btf, "slot", unsigned_int);
         }
         return r < 0 ? -ENOMEM : 0;
 }

@@ -13,7 +13,6 @@
 typedef enum FuseProto {
         FUSE_PROTO_PLAIN, /* int (void), for functions of which nothing is known */
         FUSE_PROTO_ENTRY, /* int (struct xdp_md *ctx) */
-        FUSE_PROTO_COUNT, /* int (int verdict, unsigned int seat, unsigned long long bytes) */
         FUSE_PROTO_TRACE, /* int (struct xdp_md *ctx, int verdict, unsigned int slot) */
         _FUSE_PROTO_MAX,
 } FuseProto;

@@ -3,13 +3,11 @@
 
 #include "kernel/fuse-count.h"
 
-#define ROW ((int) (COUNTER_CELLS * sizeof(uint64_t)))
-
 static int cell(unsigned seat, unsigned i) {
         return (int) (seat * COUNTER_CELLS + i) * (int) sizeof(uint64_t);
 }
 
-void count_length(const FuseInput *input, const Root *root, Code *code) {
+static void keep_length(const FuseInput *input, const Root *root, Code *code) {
         if (hook_is_tc(input->hook)) {
                 emit_load(code, BPF_W, BPF_REG_2, BPF_REG_1, offsetof(struct __sk_buff, len));
                 root_put(root, code, ROOT_LENGTH, BPF_REG_2);
@@ -24,6 +22,31 @@ void count_length(const FuseInput *input, const Root *root, Code *code) {
         }
 }
 
+/* r0 = the first value of an array, or NULL. */
+static void emit_look_up(Code *code, int fd, int key) {
+        emit(code, BPF_ST | BPF_MEM | BPF_W, BPF_REG_10, 0, key, 0);
+        emit_move(code, BPF_REG_2, BPF_REG_10);
+        emit(code, BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_2, 0, 0, key);
+        emit_map(code, BPF_REG_1, fd);
+        emit_helper(code, BPF_FUNC_map_lookup_elem);
+}
+
+void count_begin(const FuseInput *input, const Root *root, Code *code, size_t *ret_call) {
+        *ret_call = 0;
+        if (input->counters == COUNTER_LEVEL_OFF)
+                return;
+
+        keep_length(input, root, code);
+        if (root->key != 0)
+                emit_look_up(code, input->counters_fd, root->key);
+        else
+                *ret_call = emit_call(code);
+        emit(code, BPF_JMP | BPF_JNE | BPF_K, BPF_REG_0, 0, 2, 0);
+        emit_set32(code, BPF_REG_0, (uint32_t) fuse_fail_verdict(input->hook));
+        emit_exit(code);
+        root_put(root, code, ROOT_COUNTERS, BPF_REG_0);
+}
+
 void count_bucket(Hook hook, Code *code) {
         unsigned other = verdict_buckets(hook) - 1;
 
@@ -34,79 +57,32 @@ void count_bucket(Hook hook, Code *code) {
         emit_set32(code, BPF_REG_1, other);
 }
 
-void count_hop(const FuseInput *input, const Root *root, Code *code, unsigned seat) {
+/* Counts the verdict in w0, and the bytes of the packet, in one half of the seat's row. */
+static void emit_count(const FuseInput *input, const Root *root, Code *code, unsigned seat, unsigned verdicts,
+                       unsigned bytes) {
         unsigned counters, length;
 
         count_bucket(input->hook, code);
         counters = root_get(root, code, ROOT_COUNTERS, BPF_REG_5);
         length = root_get(root, code, ROOT_LENGTH, BPF_REG_4);
-        emit_move32(code, BPF_REG_2, BPF_REG_1);
-        emit(code, BPF_ALU64 | BPF_LSH | BPF_K, BPF_REG_2, 0, 0, 3);
-        emit(code, BPF_ALU64 | BPF_ADD | BPF_X, BPF_REG_2, counters, 0, 0);
-        emit_increment(code, BPF_REG_2, cell(seat, 0), BPF_REG_3);
-        emit_add_to(code, counters, cell(seat, COUNTER_SEEN_BYTES), length, BPF_REG_3);
+        emit(code, BPF_ALU64 | BPF_LSH | BPF_K, BPF_REG_1, 0, 0, 3);
+        emit(code, BPF_ALU64 | BPF_ADD | BPF_X, BPF_REG_1, counters, 0, 0);
+        emit_increment(code, BPF_REG_1, cell(seat, verdicts), BPF_REG_3);
+        emit_add_to(code, counters, cell(seat, bytes), length, BPF_REG_3);
 }
 
-void count_end(const FuseInput *input, const Root *root, Code *code, unsigned seat, size_t *ret_call) {
-        unsigned counters, length;
+void count_hop(const FuseInput *input, const Root *root, Code *code, unsigned seat) {
+        emit_count(input, root, code, seat, 0, COUNTER_SEEN_BYTES);
+}
 
-        switch (input->counters) {
-        case COUNTER_LEVEL_OFF: break;
-        case COUNTER_LEVEL_VERDICTS:
-                emit_move32(code, BPF_REG_1, BPF_REG_0);
-                emit_set32(code, BPF_REG_2, seat);
-                emit_move(code, BPF_REG_3, root_get(root, code, ROOT_LENGTH, BPF_REG_3));
-                *ret_call = emit_call(code);
-                break;
-        case COUNTER_LEVEL_ALL:
-                counters = root_get(root, code, ROOT_COUNTERS, BPF_REG_5);
-                length = root_get(root, code, ROOT_LENGTH, BPF_REG_4);
-                emit_increment(code, BPF_REG_2, cell(seat, COUNTER_ENDED), BPF_REG_3);
-                emit_add_to(code, counters, cell(seat, COUNTER_ENDED_BYTES), length, BPF_REG_3);
-                break;
-        case _COUNTER_LEVEL_MAX:
-        case _COUNTER_LEVEL_INVALID: assert(false);
-        }
+void count_end(const FuseInput *input, const Root *root, Code *code, unsigned seat) {
+        if (input->counters != COUNTER_LEVEL_OFF)
+                emit_count(input, root, code, seat, COUNTER_ENDED, COUNTER_ENDED_BYTES);
         emit_exit(code);
-}
-
-/* r0 = the first value of an array, or NULL. */
-static void emit_look_up(Code *code, int fd) {
-        emit(code, BPF_ST | BPF_MEM | BPF_W, BPF_REG_10, 0, -4, 0);
-        emit_move(code, BPF_REG_2, BPF_REG_10);
-        emit(code, BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_2, 0, 0, -4);
-        emit_map(code, BPF_REG_1, fd);
-        emit_helper(code, BPF_FUNC_map_lookup_elem);
 }
 
 void count_emit_counters(const FuseInput *input, Code *code) {
-        emit_look_up(code, input->counters_fd);
-        emit_exit(code);
-}
-
-void count_emit_count(const FuseInput *input, Code *code) {
-        size_t no_counters, no_seat;
-
-        emit_move32(code, BPF_REG_6, BPF_REG_1);
-        emit_move32(code, BPF_REG_7, BPF_REG_2);
-        emit_move(code, BPF_REG_8, BPF_REG_3);
-        emit_look_up(code, input->counters_fd);
-        emit(code, BPF_JMP | BPF_JEQ | BPF_K, BPF_REG_0, 0, 0, 0);
-        no_counters = code->n - 1;
-        no_seat = emit_jump_if(code, BPF_JGT, BPF_REG_7, CHAIN_SEATS_MAX - 1, 0);
-
-        emit(code, BPF_ALU64 | BPF_MUL | BPF_K, BPF_REG_7, 0, 0, ROW);
-        emit(code, BPF_ALU64 | BPF_ADD | BPF_X, BPF_REG_7, BPF_REG_0, 0, 0);
-        emit_move32(code, BPF_REG_0, BPF_REG_6);
-        count_bucket(input->hook, code);
-        emit(code, BPF_ALU64 | BPF_LSH | BPF_K, BPF_REG_1, 0, 0, 3);
-        emit(code, BPF_ALU64 | BPF_ADD | BPF_X, BPF_REG_1, BPF_REG_7, 0, 0);
-        emit_increment(code, BPF_REG_1, cell(0, COUNTER_ENDED), BPF_REG_2);
-        emit_add_to(code, BPF_REG_7, cell(0, COUNTER_ENDED_BYTES), BPF_REG_8, BPF_REG_2);
-
-        set_jump(code, no_counters, code->n);
-        set_jump(code, no_seat, code->n);
-        emit_move32(code, BPF_REG_0, BPF_REG_6);
+        emit_look_up(code, input->counters_fd, -4);
         emit_exit(code);
 }
 

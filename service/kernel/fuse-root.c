@@ -17,12 +17,13 @@ Root root_layout(const FuseInput *input) {
         Root root = {
                 .kept = {
                         [ROOT_CONTEXT] = input->n_members > 1 || input->next > 0 || input->trace_fd >= 0 ||
-                                         input->counters == COUNTER_LEVEL_ALL || input->frags,
+                                         input->counters != COUNTER_LEVEL_OFF,
                         [ROOT_LENGTH] = input->counters != COUNTER_LEVEL_OFF,
-                        [ROOT_COUNTERS] = input->counters == COUNTER_LEVEL_ALL,
+                        [ROOT_COUNTERS] = input->counters != COUNTER_LEVEL_OFF,
                 },
         };
         unsigned named = 0, reg = BPF_REG_6;
+        bool has_stack = false;
         uint32_t depth = 0;
 
         for (size_t i = 0; i < input->n_members; i++) {
@@ -30,6 +31,7 @@ Root root_layout(const FuseInput *input) {
 
                 if (input->members[i].form != SLOT_FORM_INLINED)
                         continue;
+                has_stack = true;
                 depth = MAX2(depth, member->main_stack);
                 named |= named_registers(member->insns, member_main_insns(member));
         }
@@ -47,6 +49,8 @@ Root root_layout(const FuseInput *input) {
                         root.offset[value] = -(int) depth;
                 }
         }
+        if (has_stack && input->counters != COUNTER_LEVEL_OFF)
+                root.key = -(int) depth - 8;
         return root;
 }
 

@@ -20,6 +20,7 @@ typedef struct Root {
         bool kept[_ROOT_VALUE_MAX];
         unsigned reg[_ROOT_VALUE_MAX]; /* 0: on the stack */
         int offset[_ROOT_VALUE_MAX];   /* from r10 */
+        int key;                       /* room for the key of a look-up, from r10; 0: the root has no stack */
 } Root;
 
 Root root_layout(const FuseInput *input);

@@ -6,7 +6,7 @@
 #include "kernel/fuse-thread.h"
 
 /* Instructions that do not depend on the members, and those that a slot takes at most besides its member's. */
-#define ROOT_INSNS_MAX (3 * COUNT_FUNCTION_INSNS + COUNT_LENGTH_INSNS + 32)
+#define ROOT_INSNS_MAX (2 * COUNT_FUNCTION_INSNS + COUNT_BEGIN_INSNS + 32)
 #define SLOT_INSNS_MAX (COUNT_HOP_INSNS + COUNT_END_INSNS + 32)
 
 /* As long as a root is shorter, the ends lie behind its slots, out of the way. */
@@ -33,7 +33,6 @@ typedef struct Build {
         size_t modules[CHAIN_SLOTS_MAX]; /* where a member's part of fd_array begins */
         size_t calls[CHAIN_SLOTS_MAX];   /* of called members, or of the function that reaches a slot */
         size_t traces[CHAIN_SLOTS_MAX];  /* calls of the function that traces */
-        size_t counts[CHAIN_SLOTS_MAX];  /* calls of the function that counts, at the ends */
 
         /* Jumps that wait for their targets. */
         size_t *to_next; /* to the next slot */
@@ -65,7 +64,7 @@ static void set_jumps(Build *build, size_t *jumps, size_t *n_jumps) {
         *n_jumps = 0;
 }
 
-static uint32_t fail_verdict(Hook hook) {
+int fuse_fail_verdict(Hook hook) {
         return hook_is_tc(hook) ? TC_ACT_SHOT : XDP_ABORTED;
 }
 
@@ -108,7 +107,7 @@ static void emit_proceed(Build *build, size_t i) {
 }
 
 static void emit_end(Build *build, size_t i) {
-        count_end(build->input, &build->root, &build->code, build->input->members[i].seat, &build->counts[i]);
+        count_end(build->input, &build->root, &build->code, build->input->members[i].seat);
 }
 
 /* The end of a slot right behind it, for roots that are too long for jumps to their end. What goes on (`falls`: what
@@ -251,10 +250,8 @@ static ssize_t append_modules(FuseOutput *output, const Member *member) {
 }
 
 static void emit_context(Build *build, size_t i) {
-        const FuseInput *input = build->input;
-
         /* the first slot finds it where the kernel put it, unless something was called before */
-        if (i == 0 && input->counters != COUNTER_LEVEL_ALL && !(input->counters != COUNTER_LEVEL_OFF && input->frags))
+        if (i == 0 && build->input->counters == COUNTER_LEVEL_OFF)
                 return;
         emit_move(&build->code, BPF_REG_1, root_get(&build->root, &build->code, ROOT_CONTEXT, BPF_REG_1));
 }
@@ -332,13 +329,7 @@ static void emit_join(Build *build) {
         emit_map(code, BPF_REG_2, input->slots_fd);
         emit_set32(code, BPF_REG_3, input->next);
         emit_helper(code, BPF_FUNC_tail_call);
-        emit_set32(code, BPF_REG_0, fail_verdict(input->hook));
-        if (input->counters == COUNTER_LEVEL_ALL) {
-                unsigned bucket = verdict_bucket_of(input->hook, (int32_t) fail_verdict(input->hook));
-
-                emit_move(code, BPF_REG_2, root_get(&build->root, code, ROOT_COUNTERS, BPF_REG_2));
-                emit(code, BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_2, 0, 0, (int32_t) (bucket * sizeof(uint64_t)));
-        }
+        emit_set32(code, BPF_REG_0, (uint32_t) fuse_fail_verdict(input->hook));
         emit_end(build, last);
 }
 
@@ -356,16 +347,10 @@ static void build_functions(Build *build, size_t counters_call) {
         Code *code = &build->code;
         size_t start;
 
-        if (input->counters == COUNTER_LEVEL_ALL) {
+        if (counters_call != 0) {
                 start = begin_function(build, FUSE_PROTO_PLAIN, false, "bpfchain_counters", "counters of this CPU");
                 set_call(code, counters_call, start);
                 count_emit_counters(input, code);
-        } else if (input->counters == COUNTER_LEVEL_VERDICTS) {
-                start = begin_function(build, FUSE_PROTO_COUNT, true, "bpfchain_count", "count the verdict");
-                for (size_t i = 0; i < input->n_members; i++)
-                        if (build->counts[i] != 0)
-                                set_call(code, build->counts[i], start);
-                count_emit_count(input, code);
         }
         if (input->trace_fd >= 0) {
                 start = begin_function(build, FUSE_PROTO_TRACE, true, "bpfchain_trace", "show the packet");
@@ -384,7 +369,7 @@ static void build_functions(Build *build, size_t counters_call) {
                 emit_map(code, BPF_REG_2, input->slots_fd);
                 emit_set32(code, BPF_REG_3, FUSE_SLOT_INDEX(input->first + i));
                 emit_helper(code, BPF_FUNC_tail_call);
-                emit_set32(code, BPF_REG_0, fail_verdict(input->hook));
+                emit_set32(code, BPF_REG_0, (uint32_t) fuse_fail_verdict(input->hook));
                 emit_exit(code);
         }
 }
@@ -392,20 +377,11 @@ static void build_functions(Build *build, size_t counters_call) {
 static int build_root(Build *build) {
         const FuseInput *input = build->input;
         Code *code = &build->code;
-        size_t counters_call = 0;
+        size_t counters_call;
         int r;
 
         root_put(&build->root, code, ROOT_CONTEXT, BPF_REG_1);
-        if (input->counters != COUNTER_LEVEL_OFF)
-                count_length(input, &build->root, code);
-        if (input->counters == COUNTER_LEVEL_ALL) {
-                counters_call = emit_call(code);
-                emit(code, BPF_JMP | BPF_JNE | BPF_K, BPF_REG_0, 0, 2, 0);
-                emit_set32(code, BPF_REG_0, fail_verdict(input->hook));
-                emit_exit(code);
-                root_put(&build->root, code, ROOT_COUNTERS, BPF_REG_0);
-        }
-
+        count_begin(input, &build->root, code, &counters_call);
         for (size_t i = 0; i < input->n_members; i++) {
                 r = build_slot(build, i);
                 if (r < 0)

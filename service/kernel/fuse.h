@@ -11,7 +11,7 @@
  *     …
  *     join            a tail call of the next segment, where the chain goes on in another program
  *     ends            a packet's way ends here, for each member: count, and return the verdict
- *   functions         that count, that reach slots by tail calls
+ *   functions         that look up counters, that reach slots by tail calls
  *   rest of member 0  the author's program as it was captured: its subprograms if it is inlined, else all of it
  *   rest of member 1
  *   …
@@ -114,6 +114,9 @@ void fuse_output_done(FuseOutput *output);
 #define FUSE_TAIL_CALLS_MAX  33      /* MAX_TAIL_CALL_CNT, per packet; the next one is silently skipped */
 #define FUSE_MODULES_MAX     255     /* MAX_KFUNC_BTFS less the kernel's own */
 #define FUSE_INSNS_MAX       1000000 /* BPF_COMPLEXITY_LIMIT_INSNS */
+
+/* What a chain answers that can't go on: the packet is dropped, and where the hook has such a verdict, as aborted. */
+int fuse_fail_verdict(Hook hook);
 
 /* Builds a segment. The members must have passed fuse_check() and fit one (fuse-plan.h). */
 int fuse_build(const FuseInput *input, FuseOutput *ret);

@@ -30,10 +30,18 @@ typedef struct Place {
 } Place;
 
 static const Place places[] = {
-        { "drop", NULL, false },           { "limit", "limit", false },     { "inlined", "inlined", false },
-        { "global", "global", false },     { "static", "static", false },   { "dispatcher", "dispatcher", false },
-        { "freplace", "freplace", false }, { "linked", "linked", false },   { "linked-clsact", "linked", true },
-        { "tcx-list", "list", false },     { "clsact-list", "list", true },
+        { "drop", NULL, false },
+        { "limit", "limit", false },
+        { "inlined-off", "inlined-off", false },
+        { "inlined", "inlined", false },
+        { "global", "global", false },
+        { "static", "static", false },
+        { "dispatcher", "dispatcher", false },
+        { "freplace", "freplace", false },
+        { "linked", "linked", false },
+        { "linked-clsact", "linked", true },
+        { "tcx-list", "list", false },
+        { "clsact-list", "list", true },
 };
 
 typedef struct Lane {

@@ -38,7 +38,8 @@ static KernelProgram *const *our_members(const Stock *stock, unsigned n) {
 }
 
 /* Builds and loads a chain of n of the stock's members. */
-static KernelFused *build_ours(const Stock *stock, unsigned n, SlotForm form, FusedInfo *ret_info) {
+static KernelFused *build_ours(const Stock *stock, unsigned n, SlotForm form, CounterLevel counters,
+                               FusedInfo *ret_info) {
         KernelProgram *const *programs = our_members(stock, n);
         FuseSlot slots[BENCH_N_MAX];
         FuseRequest request = {
@@ -49,6 +50,7 @@ static KernelFused *build_ours(const Stock *stock, unsigned n, SlotForm form, Fu
                 .slots = slots,
                 .n_slots = n,
                 .form_limit = form,
+                .counters = counters,
         };
         KernelFused *fused = NULL;
         Error error = ERROR_INIT;
@@ -68,7 +70,7 @@ static KernelFused *build_ours(const Stock *stock, unsigned n, SlotForm form, Fu
 static int make_ours(const Stock *stock, Chain *chain) {
         SlotForm form = chain->technique->form;
         FusedInfo info;
-        KernelFused *fused = build_ours(stock, chain->n, form, &info);
+        KernelFused *fused = build_ours(stock, chain->n, form, chain->technique->counters, &info);
 
         for (unsigned i = 0; i < chain->n; i++) {
                 const KernelProgram *program = our_members(stock, chain->n)[i];
@@ -84,7 +86,7 @@ static int make_ours(const Stock *stock, Chain *chain) {
 void chain_time_build(const Stock *stock, unsigned n, unsigned round) {
         FusedInfo info;
 
-        kernel_fused_free(build_ours(stock, n, SLOT_FORM_INLINED, &info));
+        kernel_fused_free(build_ours(stock, n, SLOT_FORM_INLINED, COUNTER_LEVEL_DEFAULT, &info));
         printf("{\"build\": [%u, %u, %llu, %llu]}\n", n, round, (unsigned long long) info.build_usec,
                (unsigned long long) info.load_usec);
 }
@@ -152,12 +154,18 @@ static int make_freplace(const Stock *stock, Chain *chain) {
         return fd;
 }
 
+/* Tail calls that a packet gets from the kernel. */
+#define SLOTS_MAX 33
+
 const Technique techniques[] = {
         { "empty", 0, make_empty, .runnable = true },
         { "limit", BENCH_N_MAX, make_limit, .runnable = true },
-        { "inlined", BENCH_N_MAX, make_ours, SLOT_FORM_INLINED, .runnable = true },
-        { "global", BENCH_N_MAX, make_ours, SLOT_FORM_GLOBAL, .runnable = true },
-        { "static", BENCH_N_MAX, make_ours, SLOT_FORM_STATIC, .runnable = true },
+        { "inlined-off", BENCH_N_MAX, make_ours, SLOT_FORM_INLINED, COUNTER_LEVEL_OFF, .runnable = true },
+        { "inlined", BENCH_N_MAX, make_ours, SLOT_FORM_INLINED, COUNTER_LEVEL_VERDICTS, .runnable = true },
+        { "inlined-all", BENCH_N_MAX, make_ours, SLOT_FORM_INLINED, COUNTER_LEVEL_ALL, .runnable = true },
+        { "global", BENCH_N_MAX, make_ours, SLOT_FORM_GLOBAL, COUNTER_LEVEL_OFF, .runnable = true },
+        { "static", BENCH_N_MAX, make_ours, SLOT_FORM_STATIC, COUNTER_LEVEL_OFF, .runnable = true },
+        { "slot", SLOTS_MAX, make_ours, SLOT_FORM_SLOT, COUNTER_LEVEL_OFF, .runnable = true },
         { "dispatcher", 10, make_dispatcher, .runnable = true },
         { "freplace", 10, make_freplace, .runnable = true },
         { "linked", STOCK_LINKED_MAX, make_linked, .runnable = true },

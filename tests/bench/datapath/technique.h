@@ -15,6 +15,7 @@ typedef struct Technique {
         unsigned n_max;
         int (*make)(const Stock *stock, Chain *chain); /* fd of the program that begins the chain, or -ENOTSUP */
         SlotForm form;                                 /* ours: the form that all slots are to have */
+        CounterLevel counters;                         /* ours */
         bool runnable;                                 /* by BPF_PROG_TEST_RUN */
         bool xdp_only;
 } Technique;
