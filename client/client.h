@@ -32,10 +32,18 @@ typedef struct Options {
         bool runtime;
         bool dry_run;
         bool all;
-        bool create_only;  /* map set */
-        bool replace_only; /* map set */
-        uint64_t confirm;  /* microseconds, 0: none asked for */
-        uint64_t expected; /* generation, 0: any */
+        bool create_only;      /* map set */
+        bool replace_only;     /* map set */
+        uint64_t confirm;      /* microseconds, 0: none asked for */
+        uint64_t expected;     /* generation, 0: any */
+        uint64_t packet_first; /* of a capture, from 1; 0: all */
+        uint64_t packet_last;
+        uint64_t limit; /* packets, 0: none given */
+        bool contents;
+        const char *pcap;     /* path of a capture, of explain */
+        const char *simulate; /* path of a capture, of apply and plan */
+        const char *filter;   /* pcap-filter(7), or NULL */
+        const char *chain;    /* INTERFACE/HOOK, of --simulate, or NULL */
         const char *name;
         const char *output;  /* path of a file, or NULL */
         const char *address; /* D-Bus address, or NULL */

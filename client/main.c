@@ -2,6 +2,7 @@
 #include <getopt.h>
 #include <locale.h>
 
+#include "client/capture.h"
 #include "client/connection.h"
 #include "client/verb.h"
 #include "client/verbs.h"
@@ -20,12 +21,18 @@ static const Verb verbs[] = {
         { "documents", "", 0, 0, verb_documents, "Documents of desired state and where they come from" },
         { "document", "NAME", 1, 1, verb_document, "The text of the document in effect" },
         { "monitor", "", 0, 0, verb_monitor, "Events as they come, until Ctrl-C" },
+        { "explain", "INTERFACE HOOK --pcap FILE", 1, 2, verb_explain,
+          "What becomes of each packet of a capture, program by program",
+          "The packets run through the chain as it runs now, over copies of its maps: nothing is sent, counted or "
+          "changed.\n"
+          "Takes --packet, --filter, --limit, --contents. \"tcpdump -i INTERFACE -w FILE\" makes a capture." },
         { "metrics", "", 0, 0, verb_metrics, "State and counters as OpenMetrics text",
           "Takes --output: the file is exchanged in one piece, and stays as it is when the service does not answer.\n"
           "bpfchain-metrics(7) lists the names; a timer that writes for node_exporter is installed." },
         { "apply", "FILE", 1, 1, verb_apply, "Put a document into effect",
           "FILE may be \"-\", with --name. Takes --name, --runtime, --dry-run, --confirm, --expected-generation.\n"
-          "Objects are looked up beside the file first.",
+          "Objects are looked up beside the file first. With --simulate=CAPTURE nothing is put into effect: it says "
+          "which\npackets of the capture would fare differently.",
           "Change" },
         { "plan", "FILE", 1, 1, verb_plan, "Verify a document and say what it would change" },
         { "diff", "FILE", 1, 1, verb_diff, "Compare a document with the one in effect, and say what would change" },
@@ -105,6 +112,13 @@ static int verb_help(Client *client, int argc, char **argv) {
               "      --expected-generation=GENERATION  Refuse if another generation is running\n"
               "      --create-only, --replace-only     Of \"map set\": the key must be new, must be there\n"
               "      --all                             Of \"detach\": all chains\n"
+              "      --pcap=CAPTURE                    Of \"explain\": the packets; \"-\" is standard input\n"
+              "      --simulate=CAPTURE                Of \"apply\": which packets would fare differently; no "
+              "change\n"
+              "      --chain=INTERFACE/HOOK            With --simulate: this chain only\n"
+              "      --packet=N[-M], --limit=N         Of a capture: these packets, no more than so many\n"
+              "      --filter=EXPRESSION               Of a capture: what pcap-filter(7) lets through\n"
+              "      --contents                        Of \"explain\": packets as programs left them\n"
               "      --output=FILE                     Of \"metrics\": write to this file\n"
               "      --address=ADDRESS                 Talk to the service at this D-Bus address\n"
               "      --private[=SOCKET]                Talk to it on its private socket\n"
@@ -136,6 +150,13 @@ static int parse_json_mode(const char *s, JsonMode *ret) {
         return (int) *ret < 0 ? fail(EXIT_USAGE, "--json wants off, short or pretty, not \"%s\".", s) : EXIT_DONE;
 }
 
+static int parse_packet(const char *s, Options *options) {
+        if (capture_parse_range(s, &options->packet_first, &options->packet_last) < 0)
+                return fail(EXIT_USAGE, "--packet wants a number, or two as in \"5-20\", counted from 1; not \"%s\".",
+                            s);
+        return EXIT_DONE;
+}
+
 static int parse_confirm(const char *s, uint64_t *ret) {
         if (usec_from_string(s, ret) < 0 || *ret == 0 || *ret == USEC_INFINITY)
                 return fail(EXIT_USAGE, "--confirm wants a time such as \"30s\" or \"2min\", not \"%s\".", s);
@@ -158,6 +179,13 @@ enum {
         OPTION_OUTPUT,
         OPTION_ADDRESS,
         OPTION_PRIVATE,
+        OPTION_PCAP,
+        OPTION_PACKET,
+        OPTION_FILTER,
+        OPTION_LIMIT,
+        OPTION_CONTENTS,
+        OPTION_SIMULATE,
+        OPTION_CHAIN,
 };
 
 /* Returns an exit status; with *ret_done there is nothing more to do. */
@@ -180,6 +208,13 @@ static int parse_options(int argc, char **argv, Options *options, bool *ret_help
                 { "output", required_argument, NULL, OPTION_OUTPUT },
                 { "address", required_argument, NULL, OPTION_ADDRESS },
                 { "private", optional_argument, NULL, OPTION_PRIVATE },
+                { "pcap", required_argument, NULL, OPTION_PCAP },
+                { "packet", required_argument, NULL, OPTION_PACKET },
+                { "filter", required_argument, NULL, OPTION_FILTER },
+                { "limit", required_argument, NULL, OPTION_LIMIT },
+                { "contents", no_argument, NULL, OPTION_CONTENTS },
+                { "simulate", required_argument, NULL, OPTION_SIMULATE },
+                { "chain", required_argument, NULL, OPTION_CHAIN },
                 { 0 },
         };
         int c, status = EXIT_DONE;
@@ -206,6 +241,13 @@ static int parse_options(int argc, char **argv, Options *options, bool *ret_help
                 case OPTION_OUTPUT: options->output = optarg; break;
                 case OPTION_ADDRESS: options->address = optarg; break;
                 case OPTION_PRIVATE: options->private = optarg ? optarg : PRIVATE_SOCKET; break;
+                case OPTION_PCAP: options->pcap = optarg; break;
+                case OPTION_PACKET: status = parse_packet(optarg, options); break;
+                case OPTION_FILTER: options->filter = optarg; break;
+                case OPTION_LIMIT: status = parse_number("limit", optarg, &options->limit); break;
+                case OPTION_CONTENTS: options->contents = true; break;
+                case OPTION_SIMULATE: options->simulate = optarg; break;
+                case OPTION_CHAIN: options->chain = optarg; break;
                 case '?': return fail(EXIT_USAGE, "\"bpfchain help\" lists the options.");
                 }
         if (status == EXIT_DONE && options->address && options->private)

@@ -8,6 +8,7 @@
 #include "client/connection.h"
 #include "client/line-diff.h"
 #include "client/report.h"
+#include "client/simulation.h"
 #include "client/snapshot.h"
 #include "client/verb.h"
 #include "client/verbs.h"
@@ -158,6 +159,14 @@ static int fail_document(Client *client, const Input *input, int r, const sd_bus
                     document ? " See bpfchain-document(5) on what a document may hold." : "");
 }
 
+/* D-Bus can't carry a folder that is not named in UTF-8; objects are looked for in all other places then. */
+static int add_base_directory(sd_bus_message *call, const Input *input) {
+        size_t size = strlen(input->directory);
+
+        return utf8_check(input->directory, size) == size ? options_add(call, "base-directory", "s", input->directory)
+                                                          : 0;
+}
+
 static int send_document(Client *client, const Input *input, bool plan, uint64_t *ret_generation,
                          json_object **ret_report) {
         _cleanup_message_ sd_bus_message *call = NULL, *reply = NULL;
@@ -172,9 +181,8 @@ static int send_document(Client *client, const Input *input, bool plan, uint64_t
         r = sd_bus_message_append(call, "ss", input->name, input->text);
         if (r >= 0)
                 r = options_begin(client, call);
-        /* D-Bus can't carry a folder that is not named in UTF-8; objects are looked for in all other places then. */
-        if (r >= 0 && utf8_check(input->directory, strlen(input->directory)) == strlen(input->directory))
-                r = options_add(call, "base-directory", "s", input->directory);
+        if (r >= 0)
+                r = add_base_directory(call, input);
         if (r >= 0)
                 r = options_end(call);
         if (r == -EINVAL)
@@ -244,13 +252,75 @@ static int apply(Client *client, const char *path, bool plan) {
         return EXIT_DONE;
 }
 
+static int send_simulation(Client *client, const Input *input, const Capture *capture, json_object **ret_report) {
+        _cleanup_message_ sd_bus_message *call = NULL, *reply = NULL;
+        _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
+        int r, status;
+
+        status = client_new_call(client, SERVICE_ROOT, INTERFACE_MANAGER, "Simulate", &call);
+        if (status != EXIT_DONE)
+                return status;
+        r = sd_bus_message_append(call, "ss", input->name, input->text);
+        if (r >= 0)
+                r = simulation_append_packets(call, capture);
+        if (r >= 0)
+                r = options_begin(client, call);
+        if (r >= 0)
+                r = add_base_directory(call, input);
+        if (r >= 0 && client->options.contents)
+                r = options_add(call, "contents", "b", 1);
+        if (r >= 0 && client->options.chain)
+                r = options_add(call, "chain", "s", client->options.chain);
+        if (r >= 0)
+                r = options_end(call);
+        if (r < 0)
+                return fail_argument(r, "A name");
+        r = client_call_error(client, call, "Simulating", &error, &reply);
+        if (r < 0)
+                return fail_document(client, input, r, &error);
+        return simulation_read_report(reply, capture, ret_report);
+}
+
+static int simulate(Client *client, const char *path) {
+        _cleanup_(capture_done) Capture capture = {};
+        _cleanup_(input_done) Input input = {};
+        _cleanup_json_ json_object *report = NULL;
+        int r, status;
+
+        if (streq(path, "-") && streq(client->options.simulate, "-"))
+                return fail(EXIT_USAGE, "Standard input can be the document or the capture, not both.");
+        status = input_init(&input, client, path);
+        if (status == EXIT_DONE)
+                status = simulation_read_capture(client, client->options.simulate, &capture);
+        if (status == EXIT_DONE)
+                status = send_simulation(client, &input, &capture, &report);
+        if (status != EXIT_DONE)
+                return status;
+
+        if (client->options.json != JSON_MODE_OFF) {
+                output_json(&client->output, client->options.json, report);
+                return EXIT_DONE;
+        }
+        r = report_show(client, json_member(report, "plan"), true);
+        if (r >= 0)
+                r = simulation_show_chains(client, report, &capture);
+        if (r < 0)
+                return fail_errno(r, "The report");
+        output_printf(&client->output, STYLE_NONE,
+                      "Nothing was changed: this was a simulation. \"bpfchain apply %s\" "
+                      "puts it into effect.\n",
+                      path);
+        return EXIT_DONE;
+}
+
 int verb_plan(Client *client, int argc, char **argv) {
         client->options.dry_run = false; /* implied */
-        return apply(client, argv[0], true);
+        return client->options.simulate ? simulate(client, argv[0]) : apply(client, argv[0], true);
 }
 
 int verb_apply(Client *client, int argc, char **argv) {
-        return client->options.dry_run ? verb_plan(client, argc, argv) : apply(client, argv[0], false);
+        return client->options.dry_run || client->options.simulate ? verb_plan(client, argc, argv)
+                                                                   : apply(client, argv[0], false);
 }
 
 /* The document in effect; NULL where there is none of this name. */

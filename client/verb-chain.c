@@ -3,8 +3,7 @@
 #include "client/verb.h"
 #include "client/verbs.h"
 
-/* The object of a chain. Returns an exit status; the caller frees *ret. */
-static int get_chain(Client *client, const char *interface, const char *hook, char **ret) {
+int client_get_chain(Client *client, const char *interface, const char *hook, char **ret) {
         _cleanup_message_ sd_bus_message *call = NULL, *reply = NULL;
         const char *path;
         int r, status;
@@ -33,7 +32,7 @@ static int begin_edit(Client *client, const char *member, int *argc, char ***arg
 
         status = take_hook(argc, argv, ret_interface, ret_hook);
         if (status == EXIT_DONE)
-                status = get_chain(client, *ret_interface, *ret_hook, &path);
+                status = client_get_chain(client, *ret_interface, *ret_hook, &path);
         if (status == EXIT_DONE)
                 status = client_new_call(client, path, INTERFACE_CHAIN, member, ret_call);
         return status;

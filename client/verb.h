@@ -32,6 +32,9 @@ const char *hook_match(const char *s);
  * status. */
 int take_hook(int *argc, char ***argv, char **ret_interface, const char **ret_hook);
 
+/* The path of a chain's object (verb-chain.c). Returns an exit status; the caller frees *ret. */
+int client_get_chain(Client *client, const char *interface, const char *hook, char **ret);
+
 /* Name and path of the file as a document: "a/b/edge.json" is "edge". NULL where nothing is left. The caller
  * frees. */
 char *document_name_of_path(const char *path);

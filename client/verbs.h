@@ -32,6 +32,9 @@ int verb_order(Client *client, int argc, char **argv);
 int verb_detach(Client *client, int argc, char **argv);
 int verb_attach(Client *client, int argc, char **argv);
 
+/* verb-explain.c */
+int verb_explain(Client *client, int argc, char **argv);
+
 /* verb-list.c */
 int verb_programs(Client *client, int argc, char **argv);
 int verb_interfaces(Client *client, int argc, char **argv);

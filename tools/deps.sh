@@ -20,7 +20,7 @@ debian_packages() {
         case "$1" in
         build)
                 printf '%s\n' gcc libc6-dev meson ninja-build pkg-config clang llvm bpftool libcmocka-dev \
-                        libsystemd-dev libnl-3-dev libnl-route-3-dev libjson-c-dev libssl-dev
+                        libsystemd-dev libnl-3-dev libnl-route-3-dev libjson-c-dev libpcap-dev libssl-dev
                 ;;
         test)
                 printf '%s\n' dbus dbus-daemon polkitd iproute2 iputils-ping procps python3 python3-jsonschema \
@@ -38,7 +38,8 @@ fedora_packages() {
         case "$1" in
         build)
                 printf '%s\n' gcc glibc-devel libasan libubsan meson ninja-build pkgconf-pkg-config clang llvm \
-                        bpftool libbpf-devel libcmocka-devel systemd-devel libnl3-devel json-c-devel openssl-devel
+                        bpftool libbpf-devel libcmocka-devel systemd-devel libnl3-devel json-c-devel libpcap-devel \
+                        openssl-devel
                 ;;
         test)
                 printf '%s\n' dbus-daemon polkit iproute iproute-tc iputils procps-ng python3 python3-jsonschema \

@@ -81,8 +81,6 @@ static int make_side(Simulation *simulation, const SimulateLane *lane, int ifind
         };
         int r;
 
-        if (!simulation->ops->simulation_new)
-                return error_set(error, ERROR_NOT_SUPPORTED, "this service can't simulate");
         side->there = true;
         for (size_t i = 0; i < n; i++) {
                 side->programs[i] = strdup(slots[i].name);
