@@ -23,10 +23,19 @@ static uint32_t pointed(const struct btf *btf, uint32_t id) {
         return t && btf_is_ptr(t) ? t->type : 0;
 }
 
-/* A number is the length of an array that is pointed to. */
-static int read_number(const struct btf *btf, uint32_t id, uint32_t *ret) {
-        const struct btf_type *t = resolve(btf, pointed(btf, id));
+/* A number is the length of an array that is pointed to, or with __ulong() the value of an enumeration. */
+static int read_number(const struct btf *btf, uint32_t id, uint64_t *ret) {
+        const struct btf_type *t = resolve(btf, id);
 
+        if (t && btf_is_enum(t) && btf_vlen(t) > 0) {
+                *ret = (uint32_t) btf_enum(t)[0].val;
+                return 0;
+        }
+        if (t && btf_is_enum64(t) && btf_vlen(t) > 0) {
+                *ret = btf_enum64_value(btf_enum64(t));
+                return 0;
+        }
+        t = resolve(btf, pointed(btf, id));
         if (!t || !btf_is_array(t))
                 return -EINVAL;
         *ret = btf_array(t)->nelems;
@@ -69,12 +78,20 @@ static int read_member(const struct btf *btf, const struct btf_member *member, M
                 { "value_size", &ret->value_size },
                 { "max_entries", &ret->max_entries },
                 { "map_flags", &ret->flags },
-                { "map_extra", &ret->map_extra },
         };
+        uint64_t number;
+        int r;
 
         for (size_t i = 0; i < ELEMENTSOF(numbers); i++)
-                if (streq(name, numbers[i].name))
-                        return read_number(btf, member->type, numbers[i].number);
+                if (streq(name, numbers[i].name)) {
+                        r = read_number(btf, member->type, &number);
+                        if (r < 0 || number > UINT32_MAX)
+                                return -EINVAL;
+                        *numbers[i].number = (uint32_t) number;
+                        return 0;
+                }
+        if (streq(name, "map_extra"))
+                return read_number(btf, member->type, &ret->map_extra);
         if (streq(name, "key"))
                 return read_type(btf, member->type, &ret->key_type, &ret->key_size);
         if (streq(name, "value"))

@@ -18,7 +18,7 @@ typedef struct MapDefinition {
         uint32_t value_size;
         uint32_t max_entries;
         uint32_t flags;
-        uint32_t map_extra;
+        uint64_t map_extra;
         uint32_t key_type;   /* ids in the BTF, 0 where there are only sizes */
         uint32_t value_type; /* a section of variables for global data */
         uint32_t inner;      /* what map_definition_read() takes for the maps that this one holds; 0: none */
