@@ -56,7 +56,9 @@ typedef struct Client {
         Options options;
         Output output;
         sd_bus *bus;
-        bool direct; /* on the private socket: no bus between us and the service */
+        bool direct;  /* on the private socket: no bus between us and the service */
+        bool let_in;  /* the other end took us */
+        bool hung_up; /* the last call failed because the other end was gone */
         Agent *agent;
 } Client;
 

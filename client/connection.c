@@ -6,6 +6,7 @@
 #include "client/agent.h"
 #include "client/connection.h"
 #include "client/spinner.h"
+#include "util/clock.h"
 
 int fail(int status, const char *format, ...) {
         _cleanup_free_ char *text = NULL, *clean = NULL;
@@ -36,6 +37,27 @@ static int status_not_running(const char *why) {
                     "bpfchaind can't be reached: %s.\n"
                     "Start it with \"systemctl start bpfchaind\"; \"systemctl status bpfchaind\" shows why it ended.",
                     why);
+}
+
+/* The other end is gone, before or after it let us in. */
+static int status_hung_up(const Client *client) {
+        if (!client->let_in && !client->direct)
+                return fail(EXIT_NOT_RUNNING,
+                            "Whoever listens at %s closed the connection before anything could be asked.",
+                            strempty_to(client->options.address, "the address of the system bus"));
+        if (client->let_in)
+                return fail(
+                        EXIT_NOT_RUNNING,
+                        "bpfchaind closed the connection before it answered: it ended, or was started anew.\n"
+                        "\"bpfchain status\" shows what is in effect; \"journalctl -u bpfchaind\" what happened.");
+        return fail(EXIT_NOT_RUNNING,
+                    "bpfchaind closed the connection before anything could be asked. Its private socket is root's, "
+                    "and serves 64 at a time;\nit also turns away whom it has no descriptor left for. "
+                    "\"journalctl -u bpfchaind\" says which it was.");
+}
+
+static bool is_hang_up(int r) {
+        return r == -EPIPE || r == -ECONNRESET;
 }
 
 static int open_socket(const char *path) {
@@ -100,7 +122,10 @@ static int connect_private(Client *client, const char *path) {
         fd = open_socket(path);
         if (fd == -EACCES || fd == -EPERM)
                 return fail(EXIT_REFUSED, "%s: %s. The private socket is root's.", path, strerror(-fd));
+        client->direct = true;
         r = fd < 0 ? fd : start_direct(fd, &client->bus);
+        if (fd >= 0 && is_hang_up(r))
+                return status_hung_up(client);
         if (r < 0) {
                 if (asprintf(&why, "%s: %s", path, strerror(-r)) < 0) {
                         why = NULL;
@@ -108,7 +133,6 @@ static int connect_private(Client *client, const char *path) {
                 }
                 return status_not_running(why);
         }
-        client->direct = true;
         return EXIT_DONE;
 }
 
@@ -232,12 +256,20 @@ static char *sentence_new(const char *message) {
         return sentence;
 }
 
+/* The reply was never sent: sd-bus makes up one, and a bus does, when the other end is gone. */
+static bool error_is_silence(int r, const sd_bus_error *error) {
+        return sd_bus_error_has_name(error, SD_BUS_ERROR_NO_REPLY) ||
+               sd_bus_error_has_name(error, SD_BUS_ERROR_TIMEOUT) || (r == -ETIMEDOUT && strempty(error->name));
+}
+
 int client_fail_bus(Client *client, int r, const sd_bus_error *error) {
         _cleanup_free_ char *message = sentence_new(strempty_to(error->message, strerror(r < 0 ? -r : EIO)));
         int status = bus_error_to_status(r, error);
 
         if (!message)
                 return fail_errno(-ENOMEM, "The error");
+        if (client->hung_up && (status == EXIT_NOT_RUNNING || error_is_silence(r, error)))
+                return status_hung_up(client);
         switch (status) {
         case EXIT_REFUSED:
                 /* The service says what to do itself; the bus does not. */
@@ -247,8 +279,7 @@ int client_fail_bus(Client *client, int r, const sd_bus_error *error) {
                                                     "rights to others.");
         case EXIT_NOT_RUNNING: return status_not_running(strempty_to(message, "the connection broke"));
         }
-        if (sd_bus_error_has_name(error, SD_BUS_ERROR_NO_REPLY) ||
-            sd_bus_error_has_name(error, SD_BUS_ERROR_TIMEOUT) || (r == -ETIMEDOUT && strempty(error->name)))
+        if (error_is_silence(r, error))
                 return fail(EXIT_FAILED, "bpfchaind did not answer in time. \"bpfchain status\" shows what is in "
                                          "effect; \"journalctl -u bpfchaind\" what it is at.");
         if (sd_bus_error_has_name(error, SD_BUS_ERROR_UNKNOWN_METHOD) ||
@@ -287,10 +318,12 @@ int client_call_error(Client *client, sd_bus_message *call, const char *doing, s
                       sd_bus_message **ret_reply) {
         _cleanup_message_ sd_bus_message *reply = NULL;
         Spinner spinner = spinner_begin(client->options.json == JSON_MODE_OFF && !client->agent ? doing : NULL);
+        uint64_t started = usec_now(CLOCK_MONOTONIC);
         int r;
 
         r = sd_bus_call_async(client->bus, NULL, call, on_reply, &reply, CALL_TIMEOUT);
         while (r >= 0 && !reply) {
+                client->let_in = client->let_in || sd_bus_is_ready(client->bus) > 0;
                 r = sd_bus_process(client->bus, NULL);
                 if (r == 0 && !reply) {
                         spinner_turn(&spinner);
@@ -300,6 +333,10 @@ int client_call_error(Client *client, sd_bus_message *call, const char *doing, s
                 }
         }
         spinner_end(&spinner);
+        /* A bus says "no reply" at once when the service leaves it, and at the end of the time when it is silent. */
+        client->hung_up = sd_bus_is_open(client->bus) <= 0 ||
+                          (reply && sd_bus_message_is_method_error(reply, SD_BUS_ERROR_NO_REPLY) &&
+                           usec_now(CLOCK_MONOTONIC) - started < CALL_TIMEOUT);
         if (r < 0)
                 return sd_bus_error_is_set(error) ? r : (sd_bus_error_set_errno(error, r), r);
 

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import select
+import signal
 import subprocess
 import sys
 
@@ -112,6 +113,19 @@ def without_the_service_it_says_so():
         lab.stop_bus()
         result = lab.client("status", status=4)
         assert "there is no system bus" in result.stderr, result.stderr
+
+
+@case
+def it_says_when_the_service_ends_before_it_answers():
+    with Lab() as lab:
+        lab.daemon.process.send_signal(signal.SIGSTOP)
+        waiting = subprocess.Popen([bench.CLIENT, "reload"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True, env=lab.client_environment)
+        bench.wait_until_connected(waiting.pid)
+        lab.daemon.kill()
+        shown, said = waiting.communicate(timeout=bench.PATIENCE)
+        assert waiting.returncode == 4 and not shown, said
+        assert "closed the connection before it answered" in said and "in time" not in said, said
 
 
 @case
