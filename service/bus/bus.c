@@ -84,7 +84,10 @@ int bus_context_add_connection(BusContext *context, sd_bus *bus, Connection **re
         connection->context = context;
         connection->bus = sd_bus_ref(bus);
 
-        r = register_objects(connection);
+        /* At the end of the loop sd-bus would wait for who has not said who they are, and who do not read. */
+        r = sd_bus_set_close_on_exit(bus, false);
+        if (r >= 0)
+                r = register_objects(connection);
         if (r >= 0)
                 r = sd_bus_match_signal_async(bus, connection_slot(connection), "org.freedesktop.DBus.Local", NULL,
                                               "org.freedesktop.DBus.Local", "Disconnected", on_disconnected, NULL,
@@ -261,6 +264,7 @@ int bus_context_new(sd_event *event, Manager *manager, CapabilitiesGetter capabi
         context->manager = manager;
         context->capabilities = capabilities;
         context->userdata = userdata;
+        context->private_socket = PRIVATE_SOCKET_INIT;
 
         r = changes_init(&context->changes, context);
         if (r >= 0)

@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "bus/private.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
 #include "bus/context.h"
+#include "util/clock.h"
 #include "util/file.h"
 #include "util/log.h"
 
 #define DRIVER_NAME "org.freedesktop.DBus"
 #define DRIVER_PATH "/org/freedesktop/DBus"
+
+/* How long nobody is accepted when that failed for want of something. */
+#define PAUSE_USEC (USEC_PER_SEC / 4)
 
 static const char *unique_name(const Connection *connection, char ret[16]) {
         snprintf(ret, 16, ":1.%u", connection->id);
@@ -294,15 +299,75 @@ static int private_serve(BusContext *context, int client_fd) {
         return r;
 }
 
+static int accept_client(int fd) {
+        int client = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+        return client < 0 ? -errno : client;
+}
+
+static void reserve_open(PrivateSocket *private_socket) {
+        if (private_socket->reserve < 0)
+                private_socket->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* Takes the client with the descriptor that is kept for this, and closes the connection: better than to let it wait
+ * for an answer that does not come. */
+static int turn_away(PrivateSocket *private_socket, int fd) {
+        int client;
+
+        if (private_socket->reserve < 0)
+                return -EMFILE;
+        private_socket->reserve = safe_close(private_socket->reserve);
+        client = accept_client(fd);
+        (void) safe_close(client);
+        reserve_open(private_socket);
+        return client;
+}
+
+static int on_pause_over(sd_event_source *source, uint64_t usec, void *userdata) {
+        PrivateSocket *private_socket = userdata;
+
+        reserve_open(private_socket);
+        return sd_event_source_set_enabled(private_socket->source, SD_EVENT_ON);
+}
+
+/* A client that can't be accepted stays in the queue of the socket, which would wake us up at once, for ever. */
+static void pause_accepting(PrivateSocket *private_socket) {
+        int r;
+
+        r = sd_event_source_set_time_relative(private_socket->pause, PAUSE_USEC);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(private_socket->pause, SD_EVENT_ONESHOT);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(private_socket->source, SD_EVENT_OFF);
+        if (r < 0)
+                log_warning("Can't wait for room for clients on the private socket: %s", strerror(-r));
+}
+
+/* What went wrong is said once, until a client is accepted again. */
+static void handle_exhaustion(PrivateSocket *private_socket, int fd, int error) {
+        int r = error == -EMFILE ? turn_away(private_socket, fd) : error;
+
+        if (!private_socket->exhausted)
+                log_warning("Can't accept a client on the private socket: %s; %s.", strerror(-error),
+                            r >= 0 ? "it is turned away" : "it has to wait");
+        private_socket->exhausted = true;
+        if (r < 0 && r != -EAGAIN)
+                pause_accepting(private_socket);
+}
+
 static int on_accept(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        PrivateSocket *private_socket = &((BusContext *) userdata)->private_socket;
         int client, r;
 
-        client = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        client = accept_client(fd);
+        if (client == -EAGAIN || client == -EINTR || client == -ECONNABORTED)
+                return 0;
         if (client < 0) {
-                if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-                        log_warning("Can't accept a client on the private socket: %s", strerror(errno));
+                handle_exhaustion(private_socket, fd, client);
                 return 0;
         }
+        private_socket->exhausted = false;
 
         r = private_serve(userdata, client);
         if (r == -EPERM)
@@ -384,8 +449,14 @@ int bus_context_listen_private(BusContext *context, const char *path, int listen
         r = sd_event_add_defer(context->event, &private_socket->kick, on_kick, context);
         if (r >= 0)
                 r = sd_event_source_set_enabled(private_socket->kick, SD_EVENT_OFF);
+        if (r >= 0)
+                r = sd_event_add_time_relative(context->event, &private_socket->pause, CLOCK_MONOTONIC, PAUSE_USEC, 0,
+                                               on_pause_over, private_socket);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(private_socket->pause, SD_EVENT_OFF);
         if (r < 0)
                 return r;
+        reserve_open(private_socket);
         r = sd_event_add_io(context->event, &private_socket->source, fd, EPOLLIN, on_accept, context);
         if (r < 0)
                 return r;
@@ -400,6 +471,8 @@ int bus_context_listen_private(BusContext *context, const char *path, int listen
 void private_socket_done(PrivateSocket *private_socket) {
         private_socket->source = sd_event_source_unref(private_socket->source);
         private_socket->kick = sd_event_source_unref(private_socket->kick);
+        private_socket->pause = sd_event_source_unref(private_socket->pause);
+        private_socket->reserve = safe_close(private_socket->reserve);
         if (private_socket->path)
                 (void) unlink(private_socket->path);
         free(private_socket->path);

@@ -27,9 +27,14 @@ typedef struct Connection Connection;
 typedef struct PrivateSocket {
         char *path; /* to be removed at the end, or NULL */
         sd_event_source *source;
-        sd_event_source *kick; /* deferred, see on_connected() */
+        sd_event_source *kick;  /* deferred, see on_connected() */
+        sd_event_source *pause; /* ends the time in which nobody is accepted */
+        int reserve;            /* a descriptor to let go of when there is none left, -EBADF: none */
+        bool exhausted;         /* clients can't be accepted, and that was said */
         unsigned last_id;
 } PrivateSocket;
+
+#define PRIVATE_SOCKET_INIT ((PrivateSocket){ .reserve = -EBADF })
 
 void private_socket_done(PrivateSocket *private_socket);
 

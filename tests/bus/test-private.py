@@ -4,12 +4,15 @@
 
 import json
 import os
+import resource
 import select
 import shutil
+import signal
 import socket
 import stat
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "harness"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -211,6 +214,8 @@ def there_is_room_for_so_many_clients():
         except (Gone, ConnectionError):
             pass
         assert all(c.get(ROOT, MANAGER, "State") for c in clients)
+        refused = lab.client("status", status=4)
+        assert "closed the connection before anything" in refused.stderr and "64" in refused.stderr, refused.stderr
         clients[0].close()
         eventually(lambda: try_to_connect(lab))
 
@@ -261,6 +266,122 @@ def who_does_not_read_the_signals_is_dropped():
         except Gone:
             pass
         assert worker.get(ROOT, MANAGER, "State") == "running"
+
+
+@case
+def the_client_says_when_the_service_ends_before_it_answers():
+    with EdgeLab() as lab:
+        lab.start()
+        lab.daemon.process.send_signal(signal.SIGSTOP)
+        waiting = lab.inner.popen([bench.CLIENT, f"--private={lab.daemon.socket}", "reload"], text=True,
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        bench.wait_until_connected(waiting.pid)
+        lab.daemon.kill()
+        shown, said = waiting.communicate(timeout=bench.PATIENCE)
+        # Stopped, it let nobody in.
+        assert waiting.returncode == 4 and not shown and "closed the connection before anything" in said, said
+        assert "in time" not in said, said
+
+
+def cpu_seconds(lab):
+    with open(f"/proc/{lab.daemon.pid}/stat", encoding="ascii") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def no_descriptor_left(lab):
+    """Takes all room for descriptors away; returns what gives it back."""
+    limits = resource.prlimit(lab.daemon.pid, resource.RLIMIT_NOFILE)
+    used = {int(fd) for fd in os.listdir(f"/proc/{lab.daemon.pid}/fd")}
+    free = next(fd for fd in range(len(used) + 1) if fd not in used)
+    resource.prlimit(lab.daemon.pid, resource.RLIMIT_NOFILE, (free, limits[1]))
+    return lambda: resource.prlimit(lab.daemon.pid, resource.RLIMIT_NOFILE, limits)
+
+
+def connect_raw(lab):
+    raw = socket.socket(socket.AF_UNIX)
+    lab._stack.callback(raw.close)
+    raw.settimeout(bench.PATIENCE)
+    raw.connect(lab.daemon.socket)
+    return raw
+
+
+@case
+def without_descriptors_clients_are_turned_away():
+    with EdgeLab() as lab:
+        lab.start()
+        good = lab.new_client()
+        assert good.get(ROOT, MANAGER, "State") == "running"
+        give_back = no_descriptor_left(lab)
+        try:
+            for _ in range(50):
+                assert connect_raw(lab).recv(1) == b""
+            refused = lab.client("status", status=4)
+            assert "closed the connection" in refused.stderr, refused.stderr
+            assert lab.daemon.log().count("turned away") == 1, lab.daemon.log()
+            assert good.get(ROOT, MANAGER, "State") == "running"
+        finally:
+            give_back()
+        assert is_served(lab)
+        # Once more, for the descriptor that was kept for this must be there again.
+        give_back = no_descriptor_left(lab)
+        try:
+            assert connect_raw(lab).recv(1) == b""
+        finally:
+            give_back()
+        assert is_served(lab) and lab.daemon.log().count("turned away") == 2
+
+
+@case
+def it_does_not_spin_when_nobody_can_be_accepted():
+    if not shutil.which("strace"):
+        raise Skip("strace is not installed")
+    with EdgeLab() as lab:
+        lab.start()
+        good = lab.new_client()
+        for error in ("ENFILE", "ENOMEM"):
+            log = lab.path(f"strace-{error}.log")
+            tracer = subprocess.Popen(["strace", "-f", "-qq", "-o", log, "-e", "trace=accept4", "-e",
+                                       f"inject=accept4:error={error}", "-p", str(lab.daemon.pid)],
+                                      stdin=subprocess.DEVNULL)
+            try:
+                with open(f"/proc/{lab.daemon.pid}/status", encoding="ascii") as file:
+                    eventually(lambda: file.seek(0) == 0 and "TracerPid:\t0\n" not in file.read())
+                raw = connect_raw(lab)
+                before = cpu_seconds(lab)
+                time.sleep(2)
+                spent = cpu_seconds(lab) - before
+                assert good.get(ROOT, MANAGER, "State") == "running"
+            finally:
+                tracer.send_signal(signal.SIGINT)
+                tracer.wait()
+            with open(log, encoding="utf-8") as file:
+                tries = file.read().count("INJECTED")
+            assert 1 <= tries <= 16 and spent < 0.5, f"{error}: {tries} tries, {spent} s of CPU time in 2 s"
+            # Who waited is served then.
+            raw.sendall(b"\0AUTH EXTERNAL 30\r\n")
+            assert raw.recv(3) == b"OK ", error
+            assert is_served(lab)
+
+
+@case
+def nobody_holds_up_the_end():
+    with EdgeLab() as lab:
+        lab.start()
+        # One says nothing, one stops half-way, one does not read.
+        connect_raw(lab)
+        half = connect_raw(lab)
+        half.sendall(b"\0AUTH EXTERNAL 30\r\n")
+        assert half.recv(3) == b"OK "
+        deaf = lab.new_client()
+        call = encode(CALL, 1000, {"path": ROOT, "interface": "org.freedesktop.DBus.Introspectable",
+                                   "member": "Introspect"})
+        for _ in range(500):
+            deaf.socket.sendall(call)
+        assert is_served(lab)
+        started = time.monotonic()
+        lab.daemon.stop()
+        assert time.monotonic() - started < bench.PATIENCE / 4
 
 
 @case
