@@ -4,6 +4,7 @@
 #include <net/if.h>
 #include <sys/mman.h>
 
+#include "../bpf/order.h"
 #include "matrix.h"
 #include "netns.h"
 
@@ -146,6 +147,31 @@ int matrix_build(Kernel *kernel, Hook hook, KernelProgram *const *programs, size
                                        .proceed_on = verdict_default_proceed_on(hook),
                                        .seat = (unsigned) i };
         return kernel_chain_build(kernel, &request, ret, ret_info, error);
+}
+
+KernelProgram *matrix_load_program(Kernel *kernel, const char *object, const char *function, const char *globals) {
+        return must_load(
+                kernel,
+                &(TestProgram){ .name = function, .object = object, .function = function, .globals = globals });
+}
+
+void matrix_traced_packet(Packet *ret) {
+        struct order_payload payload = { .magic = ORDER_MAGIC };
+
+        matrix_packet(ret);
+        ret->size -= 32; /* its payload */
+        packet_bytes(ret, &payload, sizeof(payload));
+}
+
+void matrix_check_trace(const Packet *packet, const uint8_t *ids, size_t n) {
+        struct order_payload payload;
+
+        memcpy(&payload, packet->data + packet->size - sizeof(payload), sizeof(payload));
+        assert_int_equal(payload.count, n);
+        assert_int_equal(payload.lost, 0);
+        for (size_t i = 0; i < n; i++)
+                if (payload.entries[i].id != ids[i])
+                        fail_msg("the trace has %u at %zu, not %u", payload.entries[i].id, i, ids[i]);
 }
 
 void matrix_packet(Packet *ret) {

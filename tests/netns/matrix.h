@@ -76,6 +76,15 @@ KernelProgram *matrix_load(Kernel *kernel, const MatrixRow *row);
 /* Why the kernel does not take this program by itself, without any of our code: static, NULL where it does. */
 const char *matrix_probe(const char *object, const char *function, Hook hook);
 
+/* Loads any program, named after its function. */
+KernelProgram *matrix_load_program(Kernel *kernel, const char *object, const char *function, const char *globals);
+
+/* A packet as of matrix_packet(), with room for a trace (tests/bpf/order.h). */
+void matrix_traced_packet(Packet *ret);
+
+/* The trace must be this one. */
+void matrix_check_trace(const Packet *packet, const uint8_t *ids, size_t n);
+
 /* Builds a chain of programs, all counted, seats in order; default proceed-on sets. */
 int matrix_build(Kernel *kernel, Hook hook, KernelProgram *const *programs, size_t n, SlotForm limit,
                  KernelFused **ret, FusedInfo *ret_info, Error *error);

@@ -4,7 +4,6 @@
 
 #include <linux/pkt_cls.h>
 
-#include "../bpf/order.h"
 #include "matrix.h"
 #include "netns.h"
 
@@ -39,10 +38,7 @@ static KernelProgram *load(Kernel *kernel, const Source *source, const char *var
         char object[64];
 
         snprintf(object, sizeof(object), "variants/%s-%s", source->object, variant);
-        return must_load(kernel, &(TestProgram){ .name = source->function,
-                                                 .object = object,
-                                                 .function = source->function,
-                                                 .globals = globals });
+        return matrix_load_program(kernel, object, source->function, globals);
 }
 
 /* Appends its number to the packet's trace. */
@@ -54,21 +50,13 @@ static KernelProgram *load_tracer(Kernel *kernel, Hook hook, size_t number, cons
         return load(kernel, &source, variant, globals);
 }
 
-static void make_traced_packet(Packet *ret) {
-        struct order_payload payload = { .magic = ORDER_MAGIC };
-
-        matrix_packet(ret);
-        ret->size -= 32; /* its payload */
-        packet_bytes(ret, &payload, sizeof(payload));
-}
-
 /* Every program saw every packet and let it on; the tracers, at even places, ran in their order. */
 static void check_chain(Kernel *kernel, Hook hook, KernelProgram *const *programs, const bool *counts, size_t n,
                         SlotForm limit) {
         uint64_t counters[CHAIN_SEATS_MAX][COUNTER_CELLS];
         unsigned pass = hook_is_tc(hook) ? 0 : 2;
         _cleanup_error_ Error error = ERROR_INIT;
-        struct order_payload payload;
+        uint8_t ids[CHAIN_SLOTS_MAX];
         KernelFused *fused = NULL;
         MatrixRun run = {};
         FusedInfo info;
@@ -76,7 +64,7 @@ static void check_chain(Kernel *kernel, Hook hook, KernelProgram *const *program
         if (matrix_build(kernel, hook, programs, n, limit, &fused, &info, &error) < 0)
                 fail_msg("%s first: %s\n%s", slot_form_to_string(limit), strempty_to(error.message, "no reason"),
                          strempty_to(error.log, ""));
-        make_traced_packet(&run.in);
+        matrix_traced_packet(&run.in);
         for (unsigned i = 0; i < 2; i++)
                 assert_int_equal(matrix_send(&run, fused), hook_is_tc(hook) ? TC_ACT_UNSPEC : 2);
 
@@ -92,10 +80,9 @@ static void check_chain(Kernel *kernel, Hook hook, KernelProgram *const *program
                         fail_msg("%s first: %s has form %s", slot_form_to_string(limit), programs[i]->name,
                                  slot_form_to_string(info.forms[i]));
         }
-        memcpy(&payload, run.out.data + run.out.size - sizeof(payload), sizeof(payload));
-        assert_int_equal(payload.count, (n + 1) / 2);
-        for (size_t i = 0; i < payload.count; i++)
-                assert_int_equal(payload.entries[i].id, i);
+        for (size_t i = 0; i < (n + 1) / 2; i++)
+                ids[i] = (uint8_t) i;
+        matrix_check_trace(&run.out, ids, (n + 1) / 2);
         kernel_fused_free(fused);
 }
 
