@@ -103,9 +103,9 @@ static int open_capture(const CaptureOptions *options, pcap_t **ret) {
         if (type != DLT_EN10MB)
                 return fail(
                         EXIT_FAILED,
-                        "%s has packets of the link type %s, without Ethernet headers; programs on these hooks see "
-                        "Ethernet. Capture on one interface instead of \"any\": tcpdump -i eth0 -w FILE.",
-                        options->path, name ? name : "unknown");
+                        "%s has packets of the link type %d (%s), without Ethernet headers; programs on these hooks "
+                        "see Ethernet. Capture on one interface instead of \"any\": tcpdump -i eth0 -w FILE.",
+                        options->path, type, name ? name : "unknown");
         *ret = TAKE_PTR(pcap);
         return EXIT_DONE;
 }
