@@ -31,6 +31,7 @@ typedef struct Arguments {
 typedef struct Service {
         Paths paths;
         Settings settings;
+        Error settings_error; /* why they are left as they are by default, or not set */
         sd_event *event;
         Kernel *kernel;
         Links *links;
@@ -53,6 +54,7 @@ static void service_done(Service *service) {
         kernel_free(service->kernel);
         sd_event_unref(service->event);
         paths_done(&service->paths);
+        error_done(&service->settings_error);
         free(service->status);
 }
 
@@ -282,15 +284,28 @@ static void raise_descriptor_limit(void) {
 }
 
 static void load_settings(Service *service, const Arguments *arguments) {
-        _cleanup_error_ Error error = ERROR_INIT;
         int level = arguments->log_level;
 
         service->settings = SETTINGS_INIT;
-        if (settings_load(&service->paths, &service->settings, &error) < 0)
-                log_error("Settings are left as they are by default: %s", strna(error.message));
+        if (settings_load(&service->paths, &service->settings, &service->settings_error) < 0)
+                log_error("Settings are left as they are by default: %s", strna(service->settings_error.message));
         if (level < 0)
                 level = service->settings.log_level >= 0 ? service->settings.log_level : LOG_INFO;
         log_open(level);
+}
+
+/* Somebody wanted something that is not so, and does not read the log. */
+static int note_settings(Service *service) {
+        _cleanup_free_ char *sentence = NULL;
+
+        if (!error_is_set(&service->settings_error))
+                return 0;
+        if (asprintf(&sentence, "%s; all settings are as by default until this is mended and bpfchaind started anew",
+                     strna(service->settings_error.message)) < 0) {
+                sentence = NULL;
+                return -ENOMEM;
+        }
+        return manager_note_problem(service->manager, SEVERITY_ERROR, "settings", sentence);
 }
 
 static int run(const Arguments *arguments) {
@@ -331,7 +346,9 @@ static int run(const Arguments *arguments) {
                 return r;
         bus_context_set_manager(service.bus, service.manager);
 
-        r = manager_load(service.manager);
+        r = note_settings(&service);
+        if (r >= 0)
+                r = manager_load(service.manager);
         if (r >= 0)
                 r = open_links(&service);
         if (r >= 0) {

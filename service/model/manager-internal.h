@@ -43,6 +43,8 @@ struct Manager {
         size_t n_problems;
         Problem *document_problems; /* found when the documents were put together */
         size_t n_document_problems;
+        Problem *noted; /* by manager_note_problem() */
+        size_t n_noted;
 
         bool ready;        /* the first reconcile is done */
         bool all_detached; /* detach --all, until the next reload */

@@ -76,6 +76,7 @@ Manager *manager_free(Manager *manager) {
         snapshot_done(&manager->previous);
         problems_free(manager->problems, manager->n_problems);
         problems_free(manager->document_problems, manager->n_document_problems);
+        problems_free(manager->noted, manager->n_noted);
         free(manager);
         return NULL;
 }
@@ -133,6 +134,9 @@ int manager_make_desired(const Store *store, Desired **ret, Problem **ret_proble
 static int collect_problems(Manager *manager, Problem **problems, size_t *n) {
         int r = 0;
 
+        for (size_t i = 0; r >= 0 && i < manager->n_noted; i++)
+                r = problem_add(problems, n, manager->noted[i].severity, manager->noted[i].where,
+                                manager->noted[i].sentence);
         for (size_t i = 0; r >= 0 && i < manager->store.n; i++)
                 if (manager->store.items[i].state == DOCUMENT_STATE_FAILED)
                         r = problem_add(problems, n, SEVERITY_ERROR, manager->store.items[i].name,
@@ -162,6 +166,14 @@ void manager_refresh_problems(Manager *manager) {
         manager->problems = problems;
         manager->n_problems = n;
         OBSERVE(manager, manager_changed);
+}
+
+int manager_note_problem(Manager *manager, Severity severity, const char *where, const char *sentence) {
+        int r = problem_add(&manager->noted, &manager->n_noted, severity, where, sentence);
+
+        if (r >= 0)
+                manager_refresh_problems(manager);
+        return r;
 }
 
 int manager_load(Manager *manager) {

@@ -32,7 +32,7 @@ DECLARE_STRING_TABLE(severity, Severity)
 
 typedef struct Problem {
         Severity severity;
-        char *where; /* document, "eth0/xdp", "program deny", … */
+        char *where; /* document, "eth0/xdp", program, "settings" */
         char *sentence;
 } Problem;
 
@@ -65,6 +65,10 @@ int manager_new(const Paths *paths, const KernelOps *ops, void *ops_userdata, co
 /* Lets go of everything; chains run on. */
 Manager *manager_free(Manager *manager);
 DEFINE_CLEANUP(Manager *, manager_free)
+
+/* Puts a fault that was found outside of the model, in settings for one, among the problems, as long as the manager
+ * lives. */
+int manager_note_problem(Manager *manager, Severity severity, const char *where, const char *sentence);
 
 /* Reads the state that an earlier service left, and all documents. Chains come with the interfaces. */
 int manager_load(Manager *manager);

@@ -238,10 +238,21 @@ def settings_that_are_bad():
         lab.start()
         assert lab.chain()["state"] == "active"
         assert "bpfchain.json:2:16:" in lab.log_text, lab.log_text
+
+        def told():
+            manager = lab.status()["manager"]
+            found = [problem for problem in manager["problems"] if problem["where"] == "settings"]
+            return manager["state"], [(p["severity"], "bpfchain.json:2:16:" in p["sentence"]) for p in found]
+
+        assert told() == ("degraded", [("error", True)]), lab.problems()
+        assert "settings" in lab.client("status").stdout
+        lab.client("reload")
+        assert told() == ("degraded", [("error", True)]), lab.problems()
         lab.write("run/bpfchain/bpfchain.json", {"tc-attach": "tcx"})
         os.unlink(lab.path("etc/bpfchain/bpfchain.json"))
         lab.restart()
         assert lab.chain()["state"] == "active"
+        assert told() == ("running", []), lab.problems()
 
 
 require_built()

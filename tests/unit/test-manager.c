@@ -650,6 +650,34 @@ static void test_detach_all(void **state) {
         fx_expect(fx, "eth0", HOOK_XDP, "active limit");
 }
 
+/* A fault that is no document's stays among the problems, and comes first. */
+static void test_noted_problem(void **state) {
+        const Problem *problems;
+        Fixture *fx = *state;
+        size_t n;
+
+        world(fx);
+        assert_string_equal(manager_state(fx->manager), "running");
+        assert_int_equal(manager_note_problem(fx->manager, SEVERITY_ERROR, "settings", "the sea is not blue"), 0);
+        assert_string_equal(manager_state(fx->manager), "degraded");
+        fx_must_apply(fx, "edge", EDGE("'deny'"));
+        fx_write(fx, LAYER_ADMIN, "bad", "{");
+        fx_must_reload(fx);
+        problems = manager_problems(fx->manager, &n);
+        assert_int_equal(n, 2);
+        assert_int_equal(problems[0].severity, SEVERITY_ERROR);
+        assert_string_equal(problems[0].where, "settings");
+        assert_string_equal(problems[0].sentence, "the sea is not blue");
+        assert_string_equal(problems[1].where, "bad");
+
+        /* The next service has its own. */
+        fx_write(fx, LAYER_ADMIN, "bad", NULL);
+        fx_kill(fx);
+        fx_start(fx);
+        (void) manager_problems(fx->manager, &n);
+        assert_int_equal(n, 0);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 fx_test(test_apply),
@@ -669,6 +697,7 @@ int main(void) {
                 fx_test(test_reload),
                 fx_test(test_reload_contradictions),
                 fx_test(test_detach_all),
+                fx_test(test_noted_problem),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
