@@ -6,6 +6,7 @@
 #include "kernel/fused.h"
 #include "mutate.h"
 #include "sides.h"
+#include "trace.h"
 
 typedef uint64_t Counters[CHAIN_SEATS_MAX][COUNTER_CELLS];
 
@@ -14,6 +15,7 @@ typedef struct Reference {
         const Sides *sides;
         Counters counters;
         Attempt *attempt;
+        Trace *trace; /* what each member did with the packet, NULL: it does not matter */
 } Reference;
 
 static unsigned bucket_of(Hook hook, int verdict) {
@@ -54,6 +56,8 @@ static int run_reference(Reference *reference, Packet *packet, int *ret_verdict)
                         return r;
                 reference->attempt->runs++;
                 reference->attempt->n_proceeded += last;
+                if (reference->trace)
+                        trace_step(reference->trace, i, packet, *ret_verdict);
                 bucket = bucket_of(sides->plan->hook, *ret_verdict);
                 ended = last || !(m->proceed_on & 1U << bucket);
                 count(reference, m->seat, bucket, ended, bytes);
@@ -90,7 +94,8 @@ static bool counters_differ(const Reference *reference, int fd, FILE *f) {
         return differ;
 }
 
-static int build(const Sides *sides, KernelFused **ret, FusedInfo *ret_info, Error *error) {
+static int build(const Sides *sides, int trace_fd, KernelFused **ret, FusedInfo *ret_info, Error *error) {
+        const FusedOptions options = { .trace_fd = trace_fd };
         const Plan *plan = sides->plan;
         FuseSlot slots[CHAIN_SLOTS_MAX] = {};
         FuseRequest request = {
@@ -111,6 +116,8 @@ static int build(const Sides *sides, KernelFused **ret, FusedInfo *ret_info, Err
                         .proceed_on = sides->members[i].plan->proceed_on,
                         .seat = sides->members[i].plan->seat,
                 };
+        if (trace_fd >= 0)
+                return fused_build(&request, &options, ret, ret_info, error);
         return kernel_chain_build(NULL, &request, ret, ret_info, error);
 }
 
@@ -120,6 +127,8 @@ static Outcome compare_runs(Reference *reference, const KernelFused *fused, size
         Packet a = plan->packets[n], b = plan->packets[n];
         int verdict_a = 0, verdict_b = 0, r;
 
+        if (reference->trace)
+                trace_begin(reference->trace);
         r = packet_run(fused->program_fd, plan->hook, &a, &verdict_a);
         if (r < 0) {
                 fprintf(f, "packet %zu: the fused chain can't be run: %s\n", n, strerror(-r));
@@ -136,7 +145,7 @@ static Outcome compare_runs(Reference *reference, const KernelFused *fused, size
                 fprintf(f, "packet %zu: verdict: fused %d, reference %d\n", n, verdict_a, verdict_b);
                 return OUTCOME_DIFFERENT;
         }
-        if (packets_differ(&a, &b, f)) {
+        if (packets_differ(&a, &b, f) || (reference->trace && trace_differs(reference->trace, plan->hook, f))) {
                 fprintf(f, "this was packet %zu\n", n);
                 return OUTCOME_DIFFERENT;
         }
@@ -203,16 +212,18 @@ static void dump_members(const Sides *sides, const FusedInfo *info, FILE *dump) 
 static void try_with(const Sides *sides, const Selection *selection, FILE *dump, FILE *f, Attempt *attempt) {
         _cleanup_free_ Reference *reference = calloc(1, sizeof(Reference));
         _cleanup_(kernel_fused_freep) KernelFused *fused = NULL;
+        _cleanup_(trace_freep) Trace *trace = NULL;
         _cleanup_error_ Error error = ERROR_INIT;
         int r;
 
-        if (!reference)
+        if (!reference || (sides->plan->trace && trace_new(sides->n_members, &trace) < 0))
                 return;
         reference->sides = sides;
         reference->attempt = attempt;
+        reference->trace = trace;
 
         mutation_begin();
-        r = build(sides, &fused, &attempt->info, &error);
+        r = build(sides, trace ? trace_fd(trace) : -EBADF, &fused, &attempt->info, &error);
         attempt->mutated = mutation_end();
         if (r < 0) {
                 attempt->outcome = r == -ENOMEM ? OUTCOME_TROUBLE : OUTCOME_REFUSED;

@@ -73,7 +73,7 @@ static uint32_t context_bit(const Function *f) {
 }
 
 unsigned pick_target(Function *f, uint32_t among) {
-        uint32_t free = REGISTERS & ~f->pinned & ~context_bit(f);
+        uint32_t free = f->usable & ~f->pinned & ~context_bit(f);
 
         return (unsigned) random_bit(f->random, (free & among) != 0 ? free & among : free);
 }
@@ -103,12 +103,16 @@ unsigned pick_number(Function *f, uint32_t among) {
         return n;
 }
 
+unsigned free_registers(const Function *f) {
+        return (unsigned) __builtin_popcount(f->usable & ~f->pinned & ~context_bit(f));
+}
+
 int take_pointer(Function *f, uint32_t among) {
-        uint32_t free = REGISTERS & ~f->pinned & ~context_bit(f);
+        uint32_t free = f->usable & ~f->pinned & ~context_bit(f);
         int n = random_bit(f->random, among & free & ~f->keep_number);
 
-        if (__builtin_popcount(free) <= 3)
-                return -1; /* leave some to calculate with */
+        if (__builtin_popcount(free) <= REGISTERS_LEFT)
+                return -1;
         if (n >= 0) {
                 f->pinned |= REGISTER(n);
                 has_no_number(f, (unsigned) n);

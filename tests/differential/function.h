@@ -9,10 +9,12 @@
 #include "generate.h"
 
 #define FUNCTIONS_MAX 6
-#define INSNS_MAX     8000 /* of a function */
+#define INSNS_MAX     12000 /* of a function */
 #define CALLS_MAX     64
 #define STACK_SIZE    512
-#define CALLER_AREA   16
+
+#define EXIT_JUMPS_MAX 16
+#define CALLER_AREA    16
 
 #define REGISTER(n)  (1U << (n))
 #define REGISTERS    0x3ffU /* all but r10 */
@@ -61,6 +63,11 @@ typedef struct Function {
         size_t n_calls;
         State state;
 
+        size_t to_exit[EXIT_JUMPS_MAX]; /* jumps to the exit at the end */
+        size_t n_to_exit;
+        size_t exit; /* one that jumps may lead back to, or 0 */
+
+        uint32_t usable;      /* the others are not touched at all */
         uint32_t pinned;      /* registers that must not be written: pointers in use, counters of loops */
         uint32_t keep_number; /* registers that must not become pointers */
         Frame reserved;       /* stack that numbers must not be written to */
@@ -135,6 +142,10 @@ unsigned pick_number(Function *f, uint32_t among);
 /* A register to write a number to. */
 unsigned pick_target(Function *f, uint32_t among);
 
+/* How many registers may be written to. Pointers leave some to calculate with. */
+unsigned free_registers(const Function *f);
+#define REGISTERS_LEFT 2
+
 /* A register for a pointer; it has no number any more and is pinned until release(). -1: there is none. */
 int take_pointer(Function *f, uint32_t among);
 void release(Function *f, int pointer);
@@ -178,6 +189,9 @@ size_t emit_random_jump(Function *f);
 /* Ends the function here with a verdict, or whatever it returns. */
 void emit_ending(Function *f);
 
+/* Ends it here, and lets all jumps to the end come out here. To be called once, and last. */
+void emit_last_ending(Function *f);
+
 /* Up to `n` random statements. */
 void emit_block(Function *f, unsigned n);
 
@@ -191,6 +205,7 @@ void statement_spill(Function *f);
 void statement_if(Function *f);
 void statement_loop(Function *f);
 void statement_return(Function *f);
+void statement_early_exit(Function *f);
 
 void statement_packet(Function *f);
 void statement_packet_bytes(Function *f);
@@ -203,6 +218,7 @@ void statement_classic_load(Function *f);
 void statement_checksum(Function *f);
 
 void statement_map_lookup(Function *f);
+void statement_all_maps(Function *f);
 void statement_map_update(Function *f);
 void statement_map_delete(Function *f);
 void statement_queue(Function *f);

@@ -32,6 +32,9 @@ static Function *function_new(Generator *generator, FunctionKind kind, unsigned 
         f->kind = kind;
         f->level = level;
         f->context_register = -1;
+        f->usable = REGISTERS;
+        if (random_chance(f->random, 45))
+                f->usable &= CALLER_SAVED | (uint32_t) random_next(f->random);
         generator->functions[generator->n_functions++] = f;
         return f;
 }
@@ -45,8 +48,12 @@ static void function_free(Function *f) {
 
 /* Puts the context, which is in r1, where it stays: in a register that calls keep, or on the stack. */
 static void keep_context(Function *f) {
-        if (random_chance(f->random, 70)) {
-                f->context_register = random_chance(f->random, 50) ? BPF_REG_6 : random_between(f->random, 7, 9);
+        int kept = random_bit(f->random, f->usable & CALLEE_SAVED);
+
+        if (kept >= 0 && random_chance(f->random, 70)) {
+                if ((f->usable & REGISTER(BPF_REG_6)) && random_chance(f->random, 30))
+                        kept = BPF_REG_6; /* where classic loads want it */
+                f->context_register = kept;
                 emit_move(f, (unsigned) f->context_register, BPF_REG_1);
                 has_no_number(f, (unsigned) f->context_register);
                 return;
@@ -115,12 +122,26 @@ static void begin(Function *f) {
         }
 }
 
+/* As many instructions as programs rarely have: jumps over them have a long way. */
+static void emit_bulk(Function *f, unsigned n) {
+        for (unsigned dst; n > 0; n--) {
+                dst = pick_target(f, REGISTERS);
+                if (f->state.numbers & REGISTER(dst))
+                        emit(f, BPF_ALU64 | BPF_ADD | BPF_K, dst, 0, 0, (int32_t) n);
+                else
+                        make_number(f, dst);
+        }
+}
+
 static void complete(Function *f, unsigned n_statements) {
         begin(f);
+        if (f->kind == FUNCTION_MAIN)
+                emit_bulk(f, f->request->bulk);
+        if (f->kind == FUNCTION_MAIN && f->request->all_maps)
+                statement_all_maps(f);
         if (f->kind != FUNCTION_MAP_CALLBACK)
                 emit_block(f, n_statements);
-        if (!f->state.ended)
-                emit_ending(f);
+        emit_last_ending(f);
         f->stack_need += round_frame(f->stack);
         f->complete = true;
 }

@@ -37,6 +37,8 @@ typedef struct GenerateRequest {
         size_t n_maps;
         int jumps; /* index of the program array in maps, or -1 */
         Moves moves;
+        unsigned bulk; /* instructions that only make it longer */
+        bool all_maps; /* none of the maps goes unused */
         uint32_t proceed_on;
         unsigned proceed_percent; /* how often the verdict is to be one of that set */
 } GenerateRequest;

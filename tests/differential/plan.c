@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "plan.h"
 
-/* Maps of a chain, below the 64 that one program may use. */
-#define MAPS_TOGETHER 60
+/* Maps of a chain: mostly below the 64 that one program may use, sometimes more than two programs may. */
+#define MAPS_TOGETHER      60
+#define MAPS_TOGETHER_MANY 160
+
+/* Instructions that long programs have in addition. */
+#define BULK_MAX 3800
 
 /* Tail calls of all programs of a chain together: the kernel lets a packet have 33, of which some may go to slots and
  * segments. A chain of nothing but slots is this long at most. */
@@ -24,6 +28,8 @@ typedef struct Planning {
         bool all_frags;
         bool large;      /* packets of several pages, so nothing may move */
         bool heads;      /* TC: head or tail are moved, not both */
+        bool bulky;      /* the programs are long */
+        bool many_maps;  /* more than one program may use */
         size_t n_shared; /* maps that any member may use */
         size_t maps_left;
         unsigned compiled_moves; /* bytes that compiled programs add */
@@ -93,6 +99,9 @@ static void give_maps(Planning *planning, PlanMember *m, size_t members_left) {
         Plan *plan = planning->plan;
         size_t fair = planning->maps_left / members_left, own = random_below(random, 5);
 
+        if (planning->many_maps)
+                own = MEMBER_MAPS_MAX;
+
         for (size_t i = 0; i < planning->n_shared; i++)
                 if (random_chance(random, 40))
                         m->maps[m->n_maps++] = i;
@@ -155,6 +164,9 @@ static int generate(Planning *planning, PlanMember *m, bool jumps, const char *n
                 request.frags = random_chance(random, 10);
         if (jumps || m->jumps < 0)
                 request.moves = share_of_moves(planning);
+        if (jumps && planning->bulky)
+                request.bulk = random_below(random, BULK_MAX);
+        request.all_maps = jumps && planning->many_maps;
         return generate_member(&request, ret);
 }
 
@@ -207,7 +219,10 @@ static void pick_kind(Planning *planning) {
         planning->all_frags = !hook_is_tc(plan->hook) && random_chance(random, 15);
         planning->large = planning->all_frags && random_chance(random, 60);
         planning->heads = random_chance(random, 50);
-        planning->maps_left = MAPS_TOGETHER;
+        planning->bulky = plan->form_limit == SLOT_FORM_NONE && random_chance(random, 2);
+        plan->trace = random_chance(random, 15);
+        planning->many_maps = random_chance(random, 10);
+        planning->maps_left = planning->many_maps ? MAPS_TOGETHER_MANY : MAPS_TOGETHER;
         planning->tail_calls_left =
                 plan->form_limit == SLOT_FORM_SLOT ? TAIL_CALLS_TOGETHER - SLOTS_MAX : TAIL_CALLS_TOGETHER;
 }

@@ -10,7 +10,7 @@
 #include "model/kernel-ops.h"
 #include "packets.h"
 
-#define PLAN_MAPS_MAX   80
+#define PLAN_MAPS_MAX   200
 #define MEMBER_MAPS_MAX 12
 #define MEMBER_TARGETS  3
 #define PLAN_PACKETS    8
@@ -33,6 +33,7 @@ typedef struct Plan {
         Hook hook;
         CounterLevel counters;
         SlotForm form_limit;
+        bool trace; /* what simulations see of each slot is compared, too */
         MapSpec maps[PLAN_MAPS_MAX];
         size_t n_maps;
         PlanMember members[CHAIN_SLOTS_MAX];

@@ -125,12 +125,12 @@ static void use_value(Function *f, const MapSpec *spec) {
         release(f, pointer);
 }
 
-void statement_map_lookup(Function *f) {
-        int map = pick_map(f, KEYED, false), key;
+static void emit_lookup(Function *f, int map) {
+        int key = emit_key(f, &f->request->maps[map]);
         State before, found;
         size_t none, end;
 
-        if (map < 0 || (key = emit_key(f, &f->request->maps[map])) == 0)
+        if (key == 0)
                 return;
         emit_map(f, BPF_REG_1, map);
         emit_stack_address(f, BPF_REG_2, key);
@@ -153,6 +153,19 @@ void statement_map_lookup(Function *f) {
         emit_block(f, 1);
         aim_here(f, end);
         f->state = merge_states(&f->state, &found);
+}
+
+void statement_map_lookup(Function *f) {
+        int map = pick_map(f, KEYED, false);
+
+        if (map >= 0)
+                emit_lookup(f, map);
+}
+
+void statement_all_maps(Function *f) {
+        for (size_t i = 0; i < f->request->n_maps && !f->state.ended; i++)
+                if ((KEYED & TYPE(f->request->maps[i].type)) && !f->request->maps[i].global)
+                        emit_lookup(f, (int) i);
 }
 
 /* Puts key and value, then the arguments that an update has. */

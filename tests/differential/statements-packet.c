@@ -205,8 +205,8 @@ static void fill_if_moved(Function *f, int from, int to, unsigned size) {
 static unsigned take_room(Function *f, unsigned *room, unsigned most) {
         unsigned size = 4 * (unsigned) random_between(f->random, 1, (int) most / 4);
 
-        /* filling it takes registers */
-        if (f->loops > 0 || size > *room || __builtin_popcount(f->pinned) > 2)
+        /* filling it takes three registers, and keeps r0 */
+        if (f->loops > 0 || size > *room || free_registers(f) < REGISTERS_LEFT + 4)
                 return 0;
         *room -= size;
         f->once = true;

@@ -263,28 +263,34 @@ static int pick_verdict(Function *f) {
 }
 
 /* The kernel takes the lower half of r0. */
-static void emit_verdict(Function *f) {
+static void emit_verdict(Function *f, unsigned dst) {
         int verdict = pick_verdict(f);
 
         switch (random_below(f->random, 4)) {
-        case 0: emit_wide(f, BPF_REG_0, 0, verdict, (int32_t) random_next(f->random)); break;
-        case 1: emit(f, BPF_ALU | BPF_MOV | BPF_K, BPF_REG_0, 0, 0, verdict); break;
-        default: emit_set(f, BPF_REG_0, verdict);
+        case 0: emit_wide(f, dst, 0, verdict, (int32_t) random_next(f->random)); break;
+        case 1: emit(f, BPF_ALU | BPF_MOV | BPF_K, dst, 0, 0, verdict); break;
+        default: emit_set(f, dst, verdict);
         }
-        has_number(f, BPF_REG_0);
+        has_number(f, dst);
 }
 
-/* One verdict or another, by whatever numbers there are. */
+/* One verdict or another, by whatever numbers there are. It may be made up in another register. */
 static void emit_choice(Function *f) {
         uint32_t pinned = f->pinned;
+        unsigned dst = random_chance(f->random, 60) ? BPF_REG_0 : pick_target(f, REGISTERS);
         size_t jump;
 
-        emit_verdict(f);
-        f->pinned |= REGISTER(BPF_REG_0);
+        emit_verdict(f, dst);
+        f->pinned |= REGISTER(dst);
         jump = emit_random_jump(f);
         f->pinned = pinned;
-        emit_verdict(f);
+        if (random_chance(f->random, 80))
+                emit_verdict(f, dst);
+        else
+                emit_add(f, dst, 1);
         aim_here(f, jump);
+        if (dst != BPF_REG_0)
+                emit(f, (random_chance(f->random, 50) ? BPF_ALU : BPF_ALU64) | BPF_MOV | BPF_X, BPF_REG_0, dst, 0, 0);
 }
 
 static void emit_computed(Function *f) {
@@ -303,7 +309,8 @@ static void emit_redirect(Function *f) {
         emit_helper(f, BPF_FUNC_redirect);
 }
 
-void emit_ending(Function *f) {
+/* Puts into r0 what the function returns. */
+static void emit_result(Function *f) {
         bool stray = random_chance(f->random, f->request->proceed_percent) ? false : random_chance(f->random, 30);
 
         switch (f->kind) {
@@ -315,7 +322,7 @@ void emit_ending(Function *f) {
                 else if (random_chance(f->random, 40))
                         emit_choice(f);
                 else
-                        emit_verdict(f);
+                        emit_verdict(f, BPF_REG_0);
                 break;
         case FUNCTION_STATIC:
         case FUNCTION_GLOBAL:
@@ -327,8 +334,46 @@ void emit_ending(Function *f) {
         case FUNCTION_LOOP_CALLBACK: emit_set(f, BPF_REG_0, random_chance(f->random, 20)); break;
         case FUNCTION_MAP_CALLBACK: emit_set(f, BPF_REG_0, 0); break;
         }
+}
+
+/* Compilers give a function one exit, to which everything jumps; others have many. */
+void emit_ending(Function *f) {
+        emit_result(f);
+        f->state.ended = true;
+        if (f->n_to_exit < EXIT_JUMPS_MAX && random_chance(f->random, 40)) {
+                f->to_exit[f->n_to_exit++] = emit(f, BPF_JMP | BPF_JA, 0, 0, 0, 0);
+        } else if (f->exit != 0 && random_chance(f->random, 30)) {
+                int32_t back = (int32_t) f->exit - (int32_t) f->n_insns - 1;
+
+                if (f->request->features->v4 && random_chance(f->random, 30))
+                        emit(f, BPF_JMP32 | BPF_JA, 0, 0, 0, back);
+                else
+                        emit(f, BPF_JMP | BPF_JA, 0, 0, back, 0);
+        } else {
+                f->exit = emit(f, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+        }
+}
+
+void emit_last_ending(Function *f) {
+        if (!f->state.ended)
+                emit_result(f);
+        else if (f->n_to_exit == 0)
+                return;
+        for (size_t i = 0; i < f->n_to_exit; i++)
+                aim_here(f, f->to_exit[i]);
         emit(f, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
         f->state.ended = true;
+}
+
+/* A verdict, and perhaps the end with it. */
+void statement_early_exit(Function *f) {
+        if ((f->pinned & REGISTER(BPF_REG_0)) || f->kind != FUNCTION_MAIN || f->n_to_exit == EXIT_JUMPS_MAX)
+                return;
+        if (random_chance(f->random, 60))
+                emit_verdict(f, BPF_REG_0);
+        else
+                emit_choice(f);
+        f->to_exit[f->n_to_exit++] = emit_random_jump(f);
 }
 
 void statement_return(Function *f) {
@@ -364,6 +409,7 @@ static const struct {
         { statement_if, 8, FOR_ALL },
         { statement_loop, 3, FOR_ALL },
         { statement_return, 3, FOR_ALL },
+        { statement_early_exit, 3, FOR_ALL },
         { statement_packet, 12, FOR_CONTEXT },
         { statement_packet_bytes, 4, FOR_CONTEXT | FOR_CALLS },
         { statement_context, 5, FOR_CONTEXT },

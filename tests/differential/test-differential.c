@@ -428,6 +428,7 @@ static void stay_on_this_cpu(void) {
 int main(int argc, char **argv) {
         const struct sigaction action = { .sa_handler = stop };
 
+        setvbuf(stdout, NULL, _IOLBF, 0);
         parse_arguments(argc, argv);
         find_objects();
         if (geteuid() != 0) {
