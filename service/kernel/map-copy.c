@@ -72,18 +72,25 @@ static int _printf_(2, 3) omit(const Work *work, const char *format, ...) {
         return r;
 }
 
-static int charge(const Work *work, double bytes) {
+/* Counts what is about to be made to what the simulation has already. */
+static int charge(const Work *work, size_t maps, double bytes) {
         MapCopies *copies = work->copier->copies;
+        const MapInfo *info = work->original.info;
 
         copies->bytes += bytes;
-        if (copies->bytes <= MAP_COPIES_BYTES_MAX && copies->n <= MAP_COPIES_MAX)
-                return 0;
-        return error_set(work->copier->error, ERROR_LIMIT_EXCEEDED,
-                         "A simulation copies at most %u maps and %u MiB. %s %s of program %s, of type %s with room "
-                         "for %u entries, goes beyond that. Lower its max_entries, or simulate the chain without "
-                         "this program.",
-                         MAP_COPIES_MAX, MAP_COPIES_BYTES_MAX >> 20, work->inner ? "A map in" : "Map", work->name,
-                         work->slot->name, work->original.info->type, work->original.info->max_entries);
+        if (copies->n + maps > MAP_COPIES_MAX)
+                return error_set(work->copier->error, ERROR_LIMIT_EXCEEDED,
+                                 "A simulation copies at most %u maps, and those %s %s of program %s would be more. "
+                                 "Simulate the chain without this program.",
+                                 MAP_COPIES_MAX, work->inner ? "in" : "up to", work->name, work->slot->name);
+        if (copies->bytes > MAP_COPIES_BYTES_MAX)
+                return error_set(work->copier->error, ERROR_LIMIT_EXCEEDED,
+                                 "A simulation copies at most %u MiB, and %s %s of program %s, of type %s with room "
+                                 "for %u entries, would be more. Lower its max_entries, or simulate the chain "
+                                 "without this program.",
+                                 MAP_COPIES_BYTES_MAX >> 20, work->inner ? "a map in" : "map", work->name,
+                                 work->slot->name, info->type, info->max_entries);
+        return 0;
 }
 
 static int refuse(const Work *work, int r) {
@@ -145,7 +152,7 @@ static int write_entries(void *userdata, const uint8_t *keys, const uint8_t *val
         const MapInfo *info = work->original.info;
         int r;
 
-        r = charge(work, map_clone_entry_bytes(info) * (double) n);
+        r = charge(work, 0, map_clone_entry_bytes(info) * (double) n);
         if (r < 0)
                 return r;
         switch (info->type_number) {
@@ -384,6 +391,23 @@ static int copy_inners(Work *work, const References *maps, int *fds) {
                        : 0;
 }
 
+/* All at once: for each write to a map of maps the kernel waits until no program uses what was there. Moves what is
+ * to be written to the front. */
+static void write_maps(Work *work, References *maps, int *fds) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < maps->n; i++) {
+                if (fds[i] < 0)
+                        continue;
+                memmove(maps->keys + n * maps->key_size, maps->keys + i * maps->key_size, maps->key_size);
+                fds[n++] = fds[i];
+        }
+        if (n > 0)
+                work->refused += map_entries_write(work->fd, work->original.info, maps->keys, (const uint8_t *) fds,
+                                                   n, &work->refusal);
+        work->n += n;
+}
+
 static int copy_maps(Work *work) {
         _cleanup_(references_done) References maps = {};
         _cleanup_close_ int definition = -EBADF;
@@ -413,9 +437,7 @@ static int copy_maps(Work *work) {
         r = make_clone(work, inner);
         if (r < 0)
                 return r;
-        for (size_t i = 0; i < maps.n; i++)
-                if (fds[i] >= 0)
-                        set_reference(work, &maps, i, fds[i]);
+        write_maps(work, &maps, fds);
         return tell_losses(work);
 }
 
@@ -457,7 +479,7 @@ static int copy_contents(Work *work) {
         uint32_t type = work->original.info->type_number;
         int r;
 
-        r = charge(work, map_clone_bytes(work->original.info));
+        r = charge(work, 1, map_clone_bytes(work->original.info));
         if (r < 0)
                 return r;
         switch (type) {

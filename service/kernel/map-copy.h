@@ -17,7 +17,7 @@
 
 /* What all copies of one simulation may take, about; bytes, and number. */
 #define MAP_COPIES_BYTES_MAX (256U * 1024 * 1024)
-#define MAP_COPIES_MAX       4096
+#define MAP_COPIES_MAX       1024
 
 typedef struct MapCopy {
         uint32_t id;             /* of the original */

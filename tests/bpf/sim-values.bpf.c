@@ -93,6 +93,7 @@ struct {
 __u64 in_data = 1;
 __u64 in_bss;
 const volatile __u64 in_rodata = 77;
+const volatile __u32 last = 14; /* the verifier must know this number */
 
 enum { N_VALUES = 15 };
 
@@ -137,7 +138,7 @@ static __always_inline void look(__be64 *to) {
                 take_locked(&to[11], bpf_map_lookup_elem(inner, &seven));
         take(&to[12], &in_data);
         take(&to[13], &in_bss);
-        to[14] = bpf_cpu_to_be64(in_rodata);
+        to[last] = bpf_cpu_to_be64(in_rodata);
 }
 
 SEC("xdp")

@@ -4,8 +4,11 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <limits.h>
 #include <linux/capability.h>
 #include <pthread.h>
+#include <sched.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 #include "kernel/map-copy.h"
@@ -38,9 +41,9 @@ typedef struct Kind {
 } Kind;
 
 static const Kind kinds[] = {
-        { "array", 3, false, 0 },        { "percpu_array", 3, false, 0 }, { "hash", 7, false, 999 },
-        { "percpu_hash", 7, false, 99 }, { "lru", 7, false, 999 },        { "percpu_lru", 7, false, 99 },
-        { "separate_lru", 7, false, 0 }, { "trie", 7, false, 50 },        { "locked_hash", 7, true, 50 },
+        { "array", 3, false, 0 },          { "percpu_array", 3, false, 0 }, { "hash", 7, false, 999 },
+        { "percpu_hash", 7, false, 99 },   { "lru", 7, false, 999 },        { "percpu_lru", 7, false, 99 },
+        { "separate_lru", 7, false, 900 }, { "trie", 7, false, 50 },        { "locked_hash", 7, true, 50 },
         { "locked_array", 3, true, 0 },
 };
 
@@ -81,6 +84,24 @@ static void put(int fd, const MapInfo *info, const Kind *kind, uint32_t key, uin
                 fail_msg("%s[%u]: %s", kind->map, key, strerror(errno));
 }
 
+/* Goes to the n-th CPU, or back to all. */
+static void spread(unsigned n) {
+        static cpu_set_t all;
+        int cpus = libbpf_num_possible_cpus();
+        cpu_set_t one;
+
+        if (n == 0)
+                (void) sched_getaffinity(0, sizeof(all), &all);
+        if (n == UINT_MAX) {
+                if (CPU_COUNT(&all) > 0)
+                        (void) sched_setaffinity(0, sizeof(all), &all);
+                return;
+        }
+        CPU_ZERO(&one);
+        CPU_SET(n % (unsigned) cpus, &one);
+        (void) sched_setaffinity(0, sizeof(one), &one);
+}
+
 /* 100 in the first kind, 101 in the second, … */
 static void fill_kinds(KernelProgram *program) {
         for (size_t i = 0; i < ELEMENTSOF(kinds); i++) {
@@ -88,8 +109,11 @@ static void fill_kinds(KernelProgram *program) {
                 const MapInfo *info = &program->info.maps[kernel_program_find_map(program, kind->map)];
                 int fd = test_map(program, kind->map);
 
-                for (unsigned j = 0; j < kind->other; j++)
+                for (unsigned j = 0; j < kind->other; j++) {
+                        spread(j); /* the LRU hash that has a list for each CPU, so that it can be full */
                         put(fd, info, kind, 1000 + j, 5);
+                }
+                spread(UINT_MAX);
                 put(fd, info, kind, kind->key, 100 + i);
         }
 }
@@ -479,6 +503,24 @@ static void check_limit(void **state, KernelProgram *program, const char *map) {
         assert_non_null(strstr(error.message, "large-one"));
 }
 
+/* At once, since the kernel waits for its programs after each. */
+static void hold_many(const KernelProgram *program, uint32_t n) {
+        _cleanup_free_ uint32_t *keys = calloc(n, sizeof(uint32_t));
+        _cleanup_free_ int *fds = calloc(n, sizeof(int));
+        LIBBPF_OPTS(bpf_map_batch_opts, opts);
+        uint32_t done = n;
+
+        assert_true(keys && fds);
+        for (uint32_t i = 0; i < n; i++) {
+                keys[i] = i;
+                fds[i] = bpf_map_create(BPF_MAP_TYPE_ARRAY, NULL, 4, 8, 1, NULL);
+                assert_true(fds[i] >= 0);
+        }
+        assert_int_equal(bpf_map_update_batch(test_map(program, "many"), keys, fds, &done, &opts), 0);
+        for (uint32_t i = 0; i < n; i++)
+                close(fds[i]);
+}
+
 static void test_limits(void **state) {
         KernelProgram *program = must_load(
                 *state, &(TestProgram){ .name = "large-one", .object = "sim-large", .function = "xdp_sim_large" });
@@ -490,17 +532,11 @@ static void test_limits(void **state) {
 
         program = must_load(*state,
                             &(TestProgram){ .name = "large-one", .object = "sim-large", .function = "xdp_sim_many" });
-        for (uint32_t i = 0; i <= MAP_COPIES_MAX; i++) {
-                _cleanup_close_ int inner = bpf_map_create(BPF_MAP_TYPE_ARRAY, NULL, 4, 8, 1, NULL);
-
-                assert_true(inner >= 0);
-                hold(program, "many", i, inner);
-                if (i == 100) {
-                        simulation = must_simulate(*state, HOOK_XDP, 0, &program, 1, NULL);
-                        assert_int_equal(test_simulation_run(&simulation, packet, sizeof(packet)).verdict, 2);
-                        test_simulation_done(&simulation);
-                }
-        }
+        hold_many(program, 100);
+        simulation = must_simulate(*state, HOOK_XDP, 0, &program, 1, NULL);
+        assert_int_equal(test_simulation_run(&simulation, packet, sizeof(packet)).verdict, 2);
+        test_simulation_done(&simulation);
+        hold_many(program, MAP_COPIES_MAX + 1);
         check_limit(state, program, "many");
         kernel_program_unref(program);
 }
@@ -552,9 +588,15 @@ int main(void) {
                 TEST(test_limits),          TEST(test_changing_map),
         };
 
+        struct rlimit files;
+
         if (geteuid() != 0) {
                 printf("SKIP: loading BPF programs needs root\n");
                 return 77;
+        }
+        if (getrlimit(RLIMIT_NOFILE, &files) >= 0) {
+                files.rlim_cur = files.rlim_max;
+                (void) setrlimit(RLIMIT_NOFILE, &files);
         }
         return cmocka_run_group_tests(tests, kernel_fixture_setup, kernel_fixture_teardown);
 }
