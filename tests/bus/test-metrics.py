@@ -327,13 +327,13 @@ def node_exporter_takes_it():
         process = subprocess.Popen(
             [exporter, "--collector.disable-defaults", "--collector.textfile", "--web.listen-address=127.0.0.1:0",
              f"--collector.textfile.directory={lab.folder}"], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
-            text=True, preexec_fn=bus_lab._die_with_us)
+            preexec_fn=bus_lab._die_with_us)
         try:
             log, deadline = "", time.monotonic() + bench.PATIENCE
             while not (address := re.search(r"Listening on.*address=(127\.0\.0\.1:\d+)", log)):
                 assert time.monotonic() < deadline and process.poll() is None, log
                 if select.select([process.stderr], [], [], 0.1)[0]:
-                    log += process.stderr.readline()
+                    log += os.read(process.stderr.fileno(), 65536).decode()
             with urllib.request.urlopen(f"http://{address[1]}/metrics", timeout=bench.PATIENCE) as page:
                 shown = page.read().decode()
         finally:
