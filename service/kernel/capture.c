@@ -3,6 +3,7 @@
 
 #include "kernel/capture.h"
 #include "kernel/object.h"
+#include "kernel/uapi.h"
 
 static int capture_insns(const struct bpf_program *program, Member *member) {
         size_t n = bpf_program__insn_cnt(program);
@@ -118,6 +119,7 @@ int capture_member(const struct bpf_program *program, const struct bpf_prog_load
                 return -ENOMEM;
         member->type = bpf_program__type(program);
         member->frags = (opts->prog_flags & BPF_F_XDP_HAS_FRAGS) != 0;
+        member->bound = (opts->prog_flags & UAPI_XDP_DEV_BOUND_ONLY) != 0;
         member->function = strdup(bpf_program__name(program));
         if (!member->function)
                 return -ENOMEM;
@@ -131,6 +133,11 @@ int capture_member(const struct bpf_program *program, const struct bpf_prog_load
         if (r >= 0 && member->btf)
                 r = capture_records(opts->line_info, opts->line_info_cnt, opts->line_info_rec_size,
                                     sizeof(struct bpf_line_info), &member->line_info, &member->n_line_info);
+        if (r >= 0 && member->btf) {
+                r = member->types_fd = fcntl((int) opts->prog_btf_fd, F_DUPFD_CLOEXEC, 3);
+                member->has_types = r >= 0;
+                r = r < 0 ? -errno : 0;
+        }
         if (r >= 0)
                 r = detach_modules(member, opts->fd_array);
         if (r < 0)

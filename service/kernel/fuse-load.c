@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <bpf/bpf.h>
+#include <fcntl.h>
 
 #include "kernel/fuse-form.h"
 #include "kernel/fuse-load.h"
@@ -11,6 +12,10 @@ static int load_btf(const FuseOutput *output) {
         uint32_t size;
         int fd;
 
+        if (output->types_fd > 0) {
+                fd = fcntl(output->types_fd, F_DUPFD_CLOEXEC, 3);
+                return fd < 0 ? -errno : fd;
+        }
         if (!output->btf)
                 return -EBADF;
         data = btf__raw_data(output->btf, &size);

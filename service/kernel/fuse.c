@@ -523,6 +523,12 @@ int fuse_build_alone(const FuseMember *m, FuseOutput *ret) {
         output.spans[0] = (FuseSpan){ .end = code.n };
 
         if (member->btf) {
+                output.n_func_info = member->n_func_info;
+                output.n_line_info = member->n_line_info;
+        }
+        if (member->has_types) {
+                output.types_fd = member->types_fd;
+        } else if (member->btf) {
                 const void *data;
                 uint32_t size;
 
@@ -530,8 +536,6 @@ int fuse_build_alone(const FuseMember *m, FuseOutput *ret) {
                 output.btf = data ? btf__new(data, size) : NULL;
                 if (!output.btf)
                         return -ENOMEM;
-                output.n_func_info = member->n_func_info;
-                output.n_line_info = member->n_line_info;
         }
         *ret = output;
         output = (FuseOutput){};

@@ -95,7 +95,8 @@ static inline bool fuse_span_has(const FuseSpan *span, size_t insn) {
 typedef struct FuseOutput {
         struct bpf_insn *insns;
         size_t n_insns;
-        struct btf *btf; /* not in the kernel yet */
+        struct btf *btf; /* not in the kernel yet; NULL: there is none, or types_fd is it */
+        int types_fd;    /* borrowed; 0: none */
         struct bpf_func_info *func_info;
         size_t n_func_info;
         struct bpf_line_info *line_info;

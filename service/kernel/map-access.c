@@ -60,6 +60,12 @@ static int translate(const MapInfo *info, int r, const char *what, Error *error)
                                  info->name, info->max_entries);
         case -EPERM:
         case -EACCES:
+                if (info->frozen && info->type_number == BPF_MAP_TYPE_PROG_ARRAY)
+                        return error_set(error, ERROR_NOT_SUPPORTED,
+                                         "Map %s was empty when its program was loaded, so the program's tail calls "
+                                         "were left out, and it stays empty. To fill it later, say "
+                                         "\"keep-tail-calls\": true for the program in its document.",
+                                         info->name);
                 if (info->frozen)
                         return error_set(error, ERROR_NOT_SUPPORTED,
                                          "Map %s holds constants and can't be written. Set them by \"globals\" in "

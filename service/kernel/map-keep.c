@@ -50,6 +50,9 @@ static bool may_keep(const Object *object, const struct bpf_map *map, const MapI
 
         if (!definition_agrees(map, old) || object_fills_prog_array(object, map))
                 return false;
+        /* an empty one, which was frozen when tail calls into it were left out */
+        if (old->type_number == BPF_MAP_TYPE_PROG_ARRAY && old->frozen)
+                return false;
         if (bpf_map__is_internal(map))
                 return same_object && (startswith(name, ".data") || startswith(name, ".bss"));
         return same_object || !map_type_holds_maps(old->type_number);

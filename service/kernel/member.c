@@ -6,6 +6,8 @@ void member_free(Member *member) {
                 return;
         for (size_t i = 0; i < member->n_btf_fds; i++)
                 safe_close(member->btf_fds[i]);
+        if (member->has_types)
+                safe_close(member->types_fd);
         free(member->btf_fds);
         free(member->function);
         free(member->insns);

@@ -26,6 +26,9 @@ typedef struct Member {
         size_t n_insns;
 
         struct btf *btf; /* as the kernel has it; NULL: the object has none, or the kernel took none of it */
+        int types_fd;    /* owned, where has_types: btf as the kernel has it. To it the same types in other BTF are
+                          * others,    so that what must agree with a map's types needs the very one. */
+        bool has_types;
         struct bpf_func_info *func_info; /* one a subprogram, or none at all */
         size_t n_func_info;
         struct bpf_line_info *line_info;

@@ -5,6 +5,7 @@
 #include "kernel/fuse.h"
 #include "kernel/libbpf-callbacks.h"
 #include "kernel/object.h"
+#include "kernel/uapi.h"
 #include "util/clock.h"
 
 /* What the verifier said of the program by itself. */
@@ -71,10 +72,22 @@ static int prepare_logs(Object *object, bool full_log) {
         return 0;
 }
 
+static int prepare_bound(Object *object) {
+        int r;
+
+        if (object->bound == 0)
+                return 0;
+        r = bpf_program__set_flags(object->program, bpf_program__flags(object->program) | UAPI_XDP_DEV_BOUND_ONLY);
+        bpf_program__set_ifindex(object->program, object->bound);
+        return r;
+}
+
 int object_load(Object *object, const ProgramRequest *request, bool full_log, Error *error) {
         int r;
 
         r = prepare_logs(object, full_log);
+        if (r >= 0)
+                r = prepare_bound(object);
         if (r < 0)
                 return r;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <bpf/bpf.h>
 #include <fcntl.h>
+#include <net/if.h>
 
 #include "kernel/map-info.h"
 #include "kernel/map-keep.h"
@@ -15,6 +16,7 @@ typedef struct Load {
         Object *object;
         bool *kept;            /* by index of map */
         MapContents *contents; /* by index of map; where is NULL for maps to which the document gives none */
+        bool *given;           /* by index of map: the document gives contents */
         size_t n_maps;
         KernelProgram *program;
 } Load;
@@ -25,6 +27,7 @@ static void load_done(Load *load) {
                 map_contents_done(&load->contents[i]);
         free(load->contents);
         free(load->kept);
+        free(load->given);
         kernel_program_unref(load->program);
 }
 
@@ -47,7 +50,8 @@ static int parse_contents(Load *load, Error *error) {
         _cleanup_free_ char *where = json_path_member(request->where, "maps");
 
         load->contents = calloc(load->n_maps + 1, sizeof(MapContents));
-        if (!load->contents)
+        load->given = calloc(load->n_maps + 1, sizeof(bool));
+        if (!load->contents || !load->given)
                 return -ENOMEM;
         if (!request->maps)
                 return 0;
@@ -72,6 +76,7 @@ static int parse_contents(Load *load, Error *error) {
                                        error);
                 if (r < 0)
                         return r;
+                load->given[i] = true;
         }
         return 0;
 }
@@ -150,7 +155,24 @@ static int describe(Load *load) {
         return free_and_strdup(&program->info.function, program->member->function);
 }
 
-static int load_object(Load *load, bool full_log, Error *error) {
+static int elide_tail_calls(Load *load) {
+        KernelProgram *program = load->program;
+        _cleanup_free_ bool *fills = calloc(load->n_maps + 1, sizeof(bool));
+        struct bpf_map *map;
+        size_t i = 0;
+
+        if (!fills)
+                return -ENOMEM;
+        if (load->request->keep_tail_calls)
+                return 0;
+        object_for_each_map(map, load->object) {
+                fills[i] = load->kept[i] || load->given[i] || object_fills_prog_array(load->object, map);
+                i++;
+        }
+        return member_elide_tail_calls(program->member, program->map_fds, &program->info, fills);
+}
+
+static int load_object(Load *load, bool full_log, unsigned bound, Error *error) {
         const ProgramRequest *request = load->request;
         struct bpf_map *map;
         int r;
@@ -160,6 +182,7 @@ static int load_object(Load *load, bool full_log, Error *error) {
                 r = object_open(request, &load->object, error);
         if (r < 0)
                 return r;
+        load->object->bound = bound;
         object_for_each_map(map, load->object) load->n_maps++;
 
         r = map_keep(load->object, request, &load->kept);
@@ -172,14 +195,41 @@ static int load_object(Load *load, bool full_log, Error *error) {
         if (r >= 0)
                 r = object_load(load->object, request, full_log, error);
         if (r >= 0)
-                r = member_check(load->object, request, error);
+                r = member_check(load->object->member, bpf_object__btf(load->object->bpf));
         if (r >= 0)
                 r = take_maps(load);
         if (r >= 0)
                 r = write_contents(load, error);
         if (r >= 0)
                 r = describe(load);
+        if (r >= 0)
+                r = elide_tail_calls(load);
         return r;
+}
+
+/* A program that asks the driver about packets is loaded for an interface. By itself it is loaded only to be verified
+ * and captured, so the first one will do whose driver knows of XDP. */
+static int load_bound(Load *load, Error *error) {
+        const ProgramRequest *request = load->request;
+        struct if_nameindex *interfaces = if_nameindex();
+        int r = -EOPNOTSUPP;
+
+        for (struct if_nameindex *i = interfaces; i && i->if_index != 0 && r == -EOPNOTSUPP; i++) {
+                error_done(error);
+                load_done(load);
+                *load = (Load){ .request = request };
+                r = load_object(load, true, i->if_index, error);
+                if (r < 0 && error->code == ERROR_VERIFIER_REJECTED && !error->log)
+                        r = -EOPNOTSUPP; /* the kernel does not say more */
+        }
+        if_freenameindex(interfaces);
+        if (r != -EOPNOTSUPP)
+                return r;
+        error_done(error);
+        return error_set_at(error, ERROR_NOT_SUPPORTED, request->where,
+                            "%s asks the driver about packets (bpf_xdp_metadata_*()), and there is no interface here "
+                            "whose driver knows of XDP.",
+                            request->object_name);
 }
 
 int kernel_program_load(void *userdata, const ProgramRequest *request, KernelProgram **ret, ProgramInfo *ret_info,
@@ -188,12 +238,14 @@ int kernel_program_load(void *userdata, const ProgramRequest *request, KernelPro
         KernelProgram *program;
         int r;
 
-        r = load_object(&load, false, error);
+        r = load_object(&load, false, 0, error);
         if (r == -EAGAIN && !error_is_set(error)) {
                 load_done(&load);
                 load = (Load){ .request = request };
-                r = load_object(&load, true, error);
+                r = load_object(&load, true, 0, error);
         }
+        if (r < 0 && error->log && verifier_log_wants_device(error->log))
+                r = load_bound(&load, error);
         if (r >= 0)
                 r = program_info_copy(&load.program->info, ret_info);
         if (r < 0)

@@ -162,6 +162,11 @@ bool verifier_log_too_deep(const char *log) {
                strstr(log, "call stack of previous frames is");
 }
 
+/* Words of bpf_dev_bound_kfunc_check() of the kernel. */
+bool verifier_log_wants_device(const char *log) {
+        return strstr(log, "metadata kfuncs require device-bound program");
+}
+
 char *verifier_log_copy(const char *log) {
         size_t n = strlen(log);
         char *copy;

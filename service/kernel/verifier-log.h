@@ -46,6 +46,9 @@ bool verifier_log_has_reason(const char *log);
 bool verifier_log_too_complex(const char *log); /* over a million instructions processed */
 bool verifier_log_too_deep(const char *log);    /* stack of the called functions together, or number of calls */
 
+/* Does the program call what only programs may that are bound to an interface (bpf_xdp_metadata_*())? */
+bool verifier_log_wants_device(const char *log);
+
 /* The end of a log in plain ASCII, cut at a line, for Error.log. The caller frees it; NULL when out of memory. */
 char *verifier_log_copy(const char *log);
 

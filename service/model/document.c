@@ -113,8 +113,9 @@ static int read_string(const JsonReader *reader, const char *name, const JsonStr
 
 static int read_program(Document *document, const char *name, json_object *value, Error *error) {
         static const JsonField fields[] = {
-                { "object", JSON_STRING, true }, { "function", JSON_STRING }, { "type", JSON_STRING },
-                { "globals", JSON_OBJECT },      { "maps", JSON_OBJECT },     { "description", JSON_STRING },
+                { "object", JSON_STRING, true },     { "function", JSON_STRING }, { "type", JSON_STRING },
+                { "globals", JSON_OBJECT },          { "maps", JSON_OBJECT },     { "description", JSON_STRING },
+                { "keep-tail-calls", JSON_BOOLEAN },
         };
         static const char *const types[] = { "xdp", "tc" };
         _cleanup_free_ char *where = json_path_member("programs", name);
@@ -166,6 +167,9 @@ static int read_program(Document *document, const char *name, json_object *value
                         return r;
         }
         r = read_string(&reader, "description", NULL, &def->description);
+        if (r < 0)
+                return r;
+        r = json_reader_boolean(&reader, "keep-tail-calls", &def->keep_tail_calls);
         if (r < 0)
                 return r;
 

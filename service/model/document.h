@@ -43,6 +43,7 @@ typedef struct ProgramDef {
         char *description;    /* NULL or text */
         json_object *globals; /* NULL or an object */
         json_object *maps;    /* NULL or an object of arrays of entries */
+        bool keep_tail_calls; /* its arrays of programs may be filled later */
 
         /* The object as it was when it was first asked for: see objects_resolve(). A document keeps what it
          * found, so that going back to an earlier generation brings back its very objects; reading the file again

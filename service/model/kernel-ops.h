@@ -70,6 +70,7 @@ typedef struct ProgramRequest {
         const char *type;        /* "xdp", "tc" or NULL: by section name */
         json_object *globals;    /* {"variable": value} or NULL */
         json_object *maps;       /* {"map": [{"key":…, "value":…}]} or NULL: initial contents */
+        bool keep_tail_calls;    /* also those into arrays of programs that nothing fills yet */
         const char *where;       /* JSON path of the program in its document, for error->where */
         KernelProgram *previous; /* instance whose maps are kept where their definitions agree, or NULL */
         bool same_object;        /* previous came from the same object file: .data and .bss are kept as well */

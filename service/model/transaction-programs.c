@@ -35,6 +35,8 @@ static int sign(ProgramChange *change) {
                 r = digest_update_string(&digest, globals);
         if (r >= 0)
                 r = digest_update_string(&digest, change->contents);
+        if (r >= 0 && def->keep_tail_calls)
+                r = digest_update_string(&digest, "keep-tail-calls");
         if (r >= 0)
                 r = digest_final(&digest, change->signature);
         digest_done(&digest);
@@ -96,6 +98,7 @@ static void load(Transaction *t, ProgramChange *change) {
                 .type = change->def->type,
                 .globals = change->def->globals,
                 .maps = change->def->maps,
+                .keep_tail_calls = change->def->keep_tail_calls,
                 .where = change->def->where,
                 .previous = running ? running->kernel : NULL,
                 .same_object = running && streq_ptr(running->digest, change->def->digest),

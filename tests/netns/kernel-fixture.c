@@ -64,6 +64,7 @@ int test_load(Kernel *kernel, const TestProgram *what, KernelProgram **ret, Prog
                 .previous = what->previous,
                 .same_object = what->same_object,
                 .same_contents = what->same_contents,
+                .keep_tail_calls = what->keep_tail_calls,
         };
         int r;
 

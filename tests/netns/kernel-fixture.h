@@ -33,6 +33,7 @@ typedef struct TestProgram {
         KernelProgram *previous;
         bool same_object;
         bool same_contents;
+        bool keep_tail_calls;
 } TestProgram;
 
 /* The result of program_load(); error may be looked at where it fails. ret_info may be NULL. */
