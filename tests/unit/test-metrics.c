@@ -28,14 +28,13 @@ static int compare(const void *a, const void *b) {
         return strcmp(*(char *const *) a, *(char *const *) b);
 }
 
-static bool matches(const char *line, const char *pattern) {
-        regex_t regex;
-        bool result;
+/* Compiled for each text only, for there may be many lines. */
+static void sample_compile(regex_t *regex) {
+        const char *label = "[a-z]+=\"([^\"\\]|\\\\[n\"\\])*\"";
+        _cleanup_free_ char *pattern = NULL;
 
-        assert_int_equal(regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB), 0);
-        result = regexec(&regex, line, 0, NULL, 0) == 0;
-        regfree(&regex);
-        return result;
+        assert_true(asprintf(&pattern, "^[a-z_]+(\\{%s(,%s)*\\})? [0-9]+(\\.[0-9]+)?$", label, label) >= 0);
+        assert_int_equal(regcomp(regex, pattern, REG_EXTENDED | REG_NOSUB), 0);
 }
 
 /* Headings in order, samples behind the headings of their family, no series twice, the end at the end. Returns how
@@ -45,9 +44,11 @@ static size_t check_form(const char *text) {
         char **series = NULL, *save = NULL, family[80] = "", type[16] = "";
         size_t n = 0;
         bool ended = false;
+        regex_t regex;
 
         assert_non_null(copy);
         assert_true(endswith(text, "\n# EOF\n"));
+        sample_compile(&regex);
         for (char *line = strtok_r(copy, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
                 char **item, name[90], expected[90];
 
@@ -77,10 +78,7 @@ static size_t check_form(const char *text) {
                         assert_true(endswith(line, "."));
                         continue;
                 }
-                if (!matches(
-                            line,
-                            "^[a-z_]+(\\{[a-z]+=\"([^\"\\]|\\\\[n\"\\])*\"(,[a-z]+=\"([^\"\\]|\\\\[n\"\\])*\")*\\})? "
-                            "[0-9]+(\\.[0-9]+)?$"))
+                if (regexec(&regex, line, 0, NULL, 0) != 0)
                         fail_msg("\"%s\" is no sample", line);
                 snprintf(name, sizeof(name), "%.*s", (int) strcspn(line, "{ "), line);
                 snprintf(expected, sizeof(expected), "%s%s", family, streq(type, "counter") ? "_total" : "");
@@ -96,6 +94,7 @@ static size_t check_form(const char *text) {
                 if (streq(series[i - 1], series[i]))
                         fail_msg("%s is there twice", series[i]);
         free(series);
+        regfree(&regex);
         return n;
 }
 
