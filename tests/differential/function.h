@@ -85,7 +85,7 @@ typedef struct Function {
         unsigned stack_left; /* for all frames below */
         unsigned stack_need; /* of this frame and those below */
         bool complete;
-        bool once; /* adds to the packet or makes tail calls: called once, and in no loop */
+        bool once; /* adds to the packet: called once, and in no loop */
 } Function;
 
 struct Generator {
@@ -159,6 +159,11 @@ static inline void has_number(Function *f, unsigned n) {
 
 static inline void has_no_number(Function *f, unsigned n) {
         f->state.numbers &= ~REGISTER(n);
+}
+
+/* May it use what takes stack behind its back? */
+static inline bool may_use_extras(const Function *f) {
+        return f->generator->extras && f->level <= 1;
 }
 
 /* May helpers and functions be called, that is, are r0 to r5 free, and no pointers into the packet in use? */

@@ -4,9 +4,9 @@
 /* Callers' frames are rounded up so by the verifier. */
 #define FRAME_UNIT 32U
 
-/* Bytes of all frames where the kernel needs some of each for itself (may_goto, loops that bpf_loop() becomes), and
- * above a tail call. */
-#define STACK_WITH_EXTRAS    (STACK_SIZE - 4 * 32)
+/* Bytes of all frames where the kernel needs some for itself (may_goto, loops that bpf_loop() becomes), which is
+ * so on the first two levels only, and above a tail call. */
+#define STACK_WITH_EXTRAS    (STACK_SIZE - 2 * 64)
 #define STACK_WITH_TAIL_CALL 224
 
 static unsigned round_frame(unsigned stack) {

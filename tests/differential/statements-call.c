@@ -66,7 +66,7 @@ void statement_bpf_loop(Function *f) {
         Function *callback;
         int area;
 
-        if (!f->request->features->bpf_loop || !f->generator->extras || f->loops > 0)
+        if (!f->request->features->bpf_loop || !may_use_extras(f) || f->loops > 0)
                 return;
         area = pick_area(f, CALLER_AREA);
         callback = area == 0 ? NULL : generate_function(f, FUNCTION_LOOP_CALLBACK, -1);
@@ -82,13 +82,12 @@ void statement_bpf_loop(Function *f) {
         emit_helper(f, BPF_FUNC_loop);
 }
 
-/* Goes on where the entry is empty. */
+/* Goes on where the entry is empty. In no function but main: where one returns by a tail call, verifiers (seen
+ * in 6.18) lose track of whose registers they follow back, and write outside of their own memory. */
 void statement_tail_call(Function *f) {
-        if (f->request->jumps < 0 || f->loops > 0 || f->kind == FUNCTION_GLOBAL ||
-            (f->kind != FUNCTION_MAIN && !f->request->btf) || f->generator->tail_calls_left == 0)
+        if (f->request->jumps < 0 || f->loops > 0 || f->kind != FUNCTION_MAIN || f->generator->tail_calls_left == 0)
                 return;
         f->generator->tail_calls_left--;
-        f->once = true;
         if (random_chance(f->random, 70)) {
                 emit_set(f, BPF_REG_3, random_between(f->random, 0, 4));
         } else {

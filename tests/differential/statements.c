@@ -211,8 +211,8 @@ void statement_if(Function *f) {
 
 void statement_loop(Function *f) {
         bool calls = may_call(f) && random_chance(f->random, 50);
-        bool bounded = f->request->features->may_goto && f->generator->extras && f->loops == 0 &&
-                       random_chance(f->random, 10);
+        bool bounded =
+                f->request->features->may_goto && may_use_extras(f) && f->loops == 0 && random_chance(f->random, 10);
         uint32_t pinned = f->pinned, keep_number = f->keep_number;
         int counter = f->loops < LOOPS_NESTED ? take_pointer(f, calls ? CALLEE_SAVED : REGISTERS) : -1;
         State head;
