@@ -31,12 +31,39 @@ static void emit_look_up(Code *code, int fd, int key) {
         emit_helper(code, BPF_FUNC_map_lookup_elem);
 }
 
+/* Further segments get the length that the packet came into the chain with, which is not the one that it has. */
+static void take_carried(const FuseInput *input, const Root *root, Code *code) {
+        emit_look_up(code, input->carry_fd, root->key);
+        emit(code, BPF_JMP | BPF_JNE | BPF_K, BPF_REG_0, 0, 2, 0);
+        emit_set32(code, BPF_REG_0, (uint32_t) fuse_fail_verdict(input->hook));
+        emit_exit(code);
+        emit_load(code, BPF_DW, BPF_REG_2, BPF_REG_0, 0);
+        root_put(root, code, ROOT_LENGTH, BPF_REG_2);
+}
+
+void count_carry(const FuseInput *input, const Root *root, Code *code) {
+        unsigned length;
+        size_t none;
+
+        if (input->carry_fd < 0)
+                return;
+        emit_look_up(code, input->carry_fd, root->key);
+        emit(code, BPF_JMP | BPF_JEQ | BPF_K, BPF_REG_0, 0, 0, 0);
+        none = code->n - 1;
+        length = root_get(root, code, ROOT_LENGTH, BPF_REG_2);
+        emit_store(code, BPF_DW, BPF_REG_0, 0, length);
+        set_jump(code, none, code->n);
+}
+
 void count_begin(const FuseInput *input, const Root *root, Code *code, size_t *ret_call) {
         *ret_call = 0;
         if (input->counters == COUNTER_LEVEL_OFF)
                 return;
 
-        keep_length(input, root, code);
+        if (input->first > 0 && input->carry_fd >= 0)
+                take_carried(input, root, code);
+        else
+                keep_length(input, root, code);
         if (root->key != 0)
                 emit_look_up(code, input->counters_fd, root->key);
         else

@@ -17,7 +17,7 @@
 #include "kernel/fuse-root.h"
 
 /* Instructions that each of these emits at most. */
-#define COUNT_BEGIN_INSNS    24
+#define COUNT_BEGIN_INSNS    32
 #define COUNT_HOP_INSNS      24
 #define COUNT_END_INSNS      24
 #define COUNT_FUNCTION_INSNS 48
@@ -26,6 +26,9 @@
  * before, and kept already; behind it r0 to r5 are lost. *ret_call: where bpfchain_counters() is called, 0 where it
  * is not. */
 void count_begin(const FuseInput *input, const Root *root, Code *code, size_t *ret_call);
+
+/* Hands the length on to the next segment. r0 to r5 are lost. */
+void count_carry(const FuseInput *input, const Root *root, Code *code);
 
 /* w1 = the bucket of the verdict in w0. */
 void count_bucket(Hook hook, Code *code);

@@ -2,8 +2,8 @@
 #include "kernel/fuse-plan.h"
 #include "kernel/fuse-form.h"
 
-/* What a segment may have of the chain's own: counters, trace, slots; root and the functions that it calls. */
-#define OWN_MAPS        3
+/* What a segment may have of the chain's own: counters, trace, slots, carry; root and the functions that it calls. */
+#define OWN_MAPS        4
 #define OWN_SUBPROGRAMS 4
 
 static bool member_fits_hook(const FuseInput *chain, const FuseMember *m) {

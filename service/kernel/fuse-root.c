@@ -49,7 +49,7 @@ Root root_layout(const FuseInput *input) {
                         root.offset[value] = -(int) depth;
                 }
         }
-        if (has_stack && input->counters != COUNTER_LEVEL_OFF)
+        if ((has_stack || input->carry_fd >= 0) && input->counters != COUNTER_LEVEL_OFF)
                 root.key = -(int) depth - 8;
         return root;
 }

@@ -325,6 +325,7 @@ static void emit_join(Build *build) {
         if (input->next == 0)
                 return;
         build->layout->join = code->n;
+        count_carry(input, &build->root, code);
         emit_move(code, BPF_REG_1, root_get(&build->root, code, ROOT_CONTEXT, BPF_REG_1));
         emit_map(code, BPF_REG_2, input->slots_fd);
         emit_set32(code, BPF_REG_3, input->next);

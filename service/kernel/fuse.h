@@ -62,9 +62,11 @@ typedef struct FuseInput {
         CounterLevel counters;
         int counters_fd; /* -EBADF where nothing is counted */
         int trace_fd;    /* array of FuseTrace for simulations, -EBADF otherwise */
-        int slots_fd;    /* array of programs for slots and segments, -EBADF where there is neither */
-        bool frags;      /* all of the chain's programs take packets of several buffers */
-        int ifindex;     /* of the interface that the program is bound to, 0: to none */
+        int carry_fd; /* per-CPU array of one number: the length of the packet on its way to the next segment, -EBADF
+                       * where there are no further segments or nothing is counted */
+        int slots_fd; /* array of programs for slots and segments, -EBADF where there is neither */
+        bool frags;   /* all of the chain's programs take packets of several buffers */
+        int ifindex;  /* of the interface that the program is bound to, 0: to none */
         const FuseMember *members;
         size_t n_members;
 

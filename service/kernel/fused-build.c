@@ -21,12 +21,14 @@ typedef struct Build {
         FuseInput chain;
         FusePlan plan;
         FuseLoad load;
+        int carry_fd;
 } Build;
 
 static void build_done(Build *build) {
         for (size_t i = 0; i < CHAIN_SLOTS_MAX; i++)
                 free(build->map_ids[i]);
         safe_close(build->load.program_fd);
+        safe_close(build->carry_fd);
         kernel_fused_free(build->fused);
 }
 
@@ -125,6 +127,18 @@ static int ensure_slots(Build *build, Error *error) {
         return 0;
 }
 
+/* The map that hands a packet's length from segment to segment; the programs alone hold it. */
+static int ensure_carry(Build *build, Error *error) {
+        if (build->carry_fd >= 0 || build->plan.n_segments < 2 || build->request->counters == COUNTER_LEVEL_OFF)
+                return 0;
+        build->carry_fd = build->chain.carry_fd =
+                bpf_map_create(BPF_MAP_TYPE_PERCPU_ARRAY, "bc_carry", sizeof(uint32_t), sizeof(uint64_t), 1, NULL);
+        if (build->carry_fd < 0)
+                return error_set(error, ERROR_FAILED, "The kernel gives no map for the segments of this chain: %s.",
+                                 strerror(errno));
+        return 0;
+}
+
 static int put_into_array(Build *build, uint32_t index, int program_fd, Error *error) {
         if (bpf_map_update_elem(build->fused->slots_fd, &index, &program_fd, BPF_ANY) >= 0)
                 return 0;
@@ -194,6 +208,8 @@ static int load_segment(Build *build, size_t segment, Error *error) {
                 r = fuse_plan_check(&build->chain, &build->plan, error);
                 if (r >= 0)
                         r = ensure_slots(build, error);
+                if (r >= 0)
+                        r = ensure_carry(build, error);
                 if (r >= 0)
                         r = load_slots(build, error);
                 if (r < 0)
@@ -275,9 +291,11 @@ int fused_build(const FuseRequest *request, const FusedOptions *options, KernelF
                            .counters = request->counters,
                            .trace_fd = options->trace_fd,
                            .slots_fd = -EBADF,
+                           .carry_fd = -EBADF,
                            .members = build.members,
                            .n_members = request->n_slots },
                 .load = { .program_fd = -EBADF },
+                .carry_fd = -EBADF,
         };
         int r = 0;
 

@@ -569,6 +569,7 @@ static void test_static_form(void **state) {
                                     .counters_fd = global->counters_fd,
                                     .trace_fd = -EBADF,
                                     .slots_fd = -EBADF,
+                                    .carry_fd = -EBADF,
                                     .members = &member,
                                     .n_members = 1 };
                 Error error = ERROR_INIT;
