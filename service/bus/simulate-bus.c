@@ -138,6 +138,15 @@ static void reply_error(SimulateJob *job, int r, Error *error) {
                 log_debug("Can't answer a call of Simulate: %s", strerror(-r));
 }
 
+static int on_slice(sd_event_source *source, void *userdata);
+
+/* A source of its own for each slice: it stands behind what is pending already. One that is used again would keep its
+ * place in front of all others. */
+static int next_slice(SimulateJob *job) {
+        job->source = sd_event_source_disable_unref(job->source);
+        return sd_event_add_defer(job->context->event, &job->source, on_slice, job);
+}
+
 static int on_slice(sd_event_source *source, void *userdata) {
         _cleanup_error_ Error error = ERROR_INIT;
         SimulateJob *job = userdata;
@@ -148,9 +157,11 @@ static int on_slice(sd_event_source *source, void *userdata) {
                 return 0;
         }
         r = simulation_work(job->simulation, SLICE, &error);
-        if (r > 0)
-                return 0;
-        if (r == 0)
+        if (r > 0) {
+                r = next_slice(job);
+                if (r >= 0)
+                        return 0;
+        } else if (r == 0)
                 r = reply(job);
         if (r < 0)
                 reply_error(job, r, &error);
@@ -200,9 +211,7 @@ static int job_begin(SimulateJob **job) {
         BusContext *context = (*job)->context;
         int r;
 
-        r = sd_event_add_defer(context->event, &(*job)->source, on_slice, *job);
-        if (r >= 0)
-                r = sd_event_source_set_enabled((*job)->source, SD_EVENT_ON);
+        r = next_slice(*job);
         if (r < 0)
                 return r;
         (*job)->next = context->simulations;

@@ -63,6 +63,8 @@ def methods():
         ("read", ROOT, MANAGER, "ListDocuments", ""),
         ("read", ROOT, MANAGER, "GetDocument", "s", "edge"),
         ("change", ROOT, MANAGER, "Plan", "ssa{sv}", "other", document, {}),
+        ("change", ROOT, MANAGER, "Simulate", "ssaaya{sv}", "other", document, [bytes(60)], {}),
+        ("change", CHAIN0, CHAIN, "Simulate", "aaya{sv}", [bytes(60)], {}),
         ("change", ROOT, MANAGER, "Apply", "ssa{sv}", "other", document, {"runtime": ("b", True)}),
         ("change", ROOT, MANAGER, "Withdraw", "sa{sv}", "other", {"runtime": ("b", True)}),
         ("change", ROOT, MANAGER, "Reload", "a{sv}", {}),
