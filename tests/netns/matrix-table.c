@@ -231,7 +231,8 @@ static void arrays_are_frozen(MatrixRun *run) {
         for (size_t i = 0; i < run->program->info.n_maps; i++) {
                 uint32_t key = 0, program = UINT32_MAX;
 
-                if (run->program->info.maps[i].type_number != BPF_MAP_TYPE_PROG_ARRAY)
+                if (run->program->info.maps[i].type_number != BPF_MAP_TYPE_PROG_ARRAY ||
+                    !run->program->member->uses_map[i])
                         continue;
                 CHECK(bpf_map_update_elem(run->program->map_fds[i], &key, &program, BPF_ANY) < 0, run);
                 CHECK(errno == EPERM, run);

@@ -70,7 +70,8 @@ KernelProgram *matrix_load(Kernel *kernel, const MatrixRow *row) {
                                                  .function = row->function,
                                                  .type = row->type,
                                                  .globals = globals,
-                                                 .maps = row->maps });
+                                                 .maps = row->maps,
+                                                 .keep_tail_calls = row->keep_tail_calls });
 }
 
 /* The last line of the verifier's log that says something. */
