@@ -27,48 +27,9 @@ void map_cloner_done(MapCloner *cloner) {
         *cloner = (MapCloner){};
 }
 
-static int load_types(const struct btf *btf) {
-        uint32_t size;
-        const void *data = btf__raw_data(btf, &size);
-        int fd;
+static int add_source(MapCloner *cloner, MapTypeSource source, const MapTypeSource **ret) {
+        MapTypeSource *added = ARRAY_APPEND(cloner->sources, cloner->n_sources);
 
-        if (!data)
-                return -ENOMEM;
-        fd = bpf_btf_load(data, size, NULL);
-        return fd < 0 ? -errno : fd;
-}
-
-/* By the kernel's id (which takes CAP_SYS_ADMIN), or, with `program`, a copy of what it was loaded with. */
-static int open_source(uint32_t id, const struct btf *program, MapTypeSource *ret) {
-        _cleanup_close_ int fd = -EBADF;
-        struct btf *btf = NULL;
-
-        fd = program ? load_types(program) : bpf_btf_get_fd_by_id(id);
-        if (fd < 0)
-                return fd;
-        if (!program) {
-                btf = btf__load_from_kernel_by_id(id);
-                if (!btf)
-                        return -errno;
-        }
-        *ret = (MapTypeSource){ .id = program ? 0 : id, .program = program, .btf = btf, .fd = TAKE_FD(fd) };
-        return 0;
-}
-
-static int find_source(MapCloner *cloner, uint32_t id, const struct btf *program, const MapTypeSource **ret) {
-        MapTypeSource source, *added;
-        int r;
-
-        for (size_t i = 0; i < cloner->n_sources; i++)
-                if (program ? cloner->sources[i].program == program : cloner->sources[i].id == id) {
-                        *ret = &cloner->sources[i];
-                        return 0;
-                }
-
-        r = open_source(id, program, &source);
-        if (r < 0)
-                return r;
-        added = ARRAY_APPEND(cloner->sources, cloner->n_sources);
         if (!added) {
                 btf__free(source.btf);
                 safe_close(source.fd);
@@ -79,51 +40,124 @@ static int find_source(MapCloner *cloner, uint32_t id, const struct btf *program
         return 0;
 }
 
-/* The ids of key and value in the program's own types. Those of a map that was kept from an earlier instance may
- * differ, then the name leads to them. */
-static bool find_program_types(const MapOriginal *original, MapDefinition *ret) {
-        const KernelProgram *program = original->program;
-        const MapInfo *info = original->info;
+/* Takes CAP_SYS_ADMIN. */
+static int find_source(MapCloner *cloner, uint32_t id, const MapTypeSource **ret) {
+        MapTypeSource source = { .id = id };
 
-        if (!program || !program->member || !program->member->btf)
-                return false;
+        for (size_t i = 0; i < cloner->n_sources; i++)
+                if (cloner->sources[i].id == id) {
+                        *ret = &cloner->sources[i];
+                        return 0;
+                }
+
+        source.fd = bpf_btf_get_fd_by_id(id);
+        if (source.fd < 0)
+                return -errno;
+        source.btf = btf__load_from_kernel_by_id(id);
+        if (!source.btf) {
+                int r = -errno;
+
+                safe_close(source.fd);
+                return r;
+        }
+        return add_source(cloner, source, ret);
+}
+
+/* A descriptor of the program's types. Negative errno: it has none, or the kernel does not take them. */
+static int open_program_types(MapCloner *cloner, const Member *member) {
+        MapTypeSource source = { .program = member };
+        const MapTypeSource *added;
+        const void *data;
+        uint32_t size;
+
+        if (!member || !member->btf)
+                return -ENODATA;
+        if (member->has_types)
+                return member->types_fd;
+        for (size_t i = 0; i < cloner->n_sources; i++)
+                if (cloner->sources[i].program == member)
+                        return cloner->sources[i].fd;
+
+        data = btf__raw_data(member->btf, &size);
+        if (!data)
+                return -ENOMEM;
+        source.fd = bpf_btf_load(data, size, NULL);
+        if (source.fd < 0)
+                return -errno;
+        return add_source(cloner, source, &added) < 0 ? -ENOMEM : added->fd;
+}
+
+/* Are the types that the program holds the very ones of the map? To the kernel the same types handed to it again are
+ * others, which matters where a program puts objects of them into the map. */
+static bool has_types_of_map(const Member *member, const MapOriginal *original) {
+        struct bpf_btf_info info = {};
+        uint32_t size = sizeof(info);
+
+        return member && member->has_types && bpf_btf_get_info_by_fd(member->types_fd, &info, &size) >= 0 &&
+               info.id == original->kernel.btf_id;
+}
+
+/* The ids of key and value in the program's types. A map that was kept has ids in those of the instance that made it;
+ * then its name leads to them. */
+static bool find_program_ids(const MapOriginal *original, uint32_t *ret_key, uint32_t *ret_value) {
+        const MapInfo *info = original->info;
+        MapDefinition definition;
+
         if (!info->kept) {
-                *ret = (MapDefinition){ .key_type = original->kernel.btf_key_type_id,
-                                        .value_type = original->kernel.btf_value_type_id };
+                *ret_key = original->kernel.btf_key_type_id;
+                *ret_value = original->kernel.btf_value_type_id;
                 return true;
         }
-        if (map_definition_find(program->member->btf, info->name, ret) < 0)
+        if (map_definition_find(original->program->member->btf, info->name, &definition) < 0 ||
+            definition.key_size != info->key_size || definition.value_size != info->value_size)
                 return false;
-        return ret->key_size == info->key_size && ret->value_size == info->value_size;
+        *ret_key = definition.key_type;
+        *ret_value = definition.value_type;
+        return true;
+}
+
+static void set_types(MapOriginal *original, int fd, const struct btf *btf, uint32_t key_type, uint32_t value_type) {
+        original->types_fd = fd;
+        original->key_type = key_type;
+        original->value_type = value_type;
+        original->fields = map_value_fields(btf, value_type);
+}
+
+static int find_types(MapCloner *cloner, MapOriginal *original) {
+        const struct bpf_map_info *kernel = &original->kernel;
+        const Member *member = original->program ? original->program->member : NULL;
+        const MapTypeSource *source = NULL;
+        uint32_t key = kernel->btf_key_type_id, value = kernel->btf_value_type_id;
+        int r;
+
+        if (kernel->btf_id == 0)
+                return 0;
+        if (has_types_of_map(member, original)) {
+                set_types(original, member->types_fd, member->btf, key, value);
+                return 0;
+        }
+        r = find_source(cloner, kernel->btf_id, &source);
+        if (r >= 0) {
+                set_types(original, source->fd, source->btf, key, value);
+        } else if (r != -ENOMEM) {
+                r = open_program_types(cloner, member);
+                if (r >= 0 && find_program_ids(original, &key, &value))
+                        set_types(original, r, member->btf, key, value);
+        }
+        return r == -ENOMEM ? r : 0;
 }
 
 int map_original_init(MapCloner *cloner, const KernelProgram *program, const MapInfo *info, int fd,
                       MapOriginal *ret) {
         MapOriginal original = { .program = program, .info = info, .fd = fd, .types_fd = -EBADF };
         uint32_t size = sizeof(original.kernel);
-        const MapTypeSource *source = NULL;
-        MapDefinition definition;
         int r;
 
         if (bpf_map_get_info_by_fd(fd, &original.kernel, &size) < 0)
                 return -errno;
-        if (original.kernel.btf_id != 0) {
-                r = find_source(cloner, original.kernel.btf_id, NULL, &source);
-                if (r >= 0) {
-                        original.key_type = original.kernel.btf_key_type_id;
-                        original.value_type = original.kernel.btf_value_type_id;
-                        original.fields = map_value_fields(source->btf, original.value_type);
-                } else if (r != -ENOMEM && find_program_types(&original, &definition)) {
-                        r = find_source(cloner, 0, program->member->btf, &source);
-                        original.key_type = definition.key_type;
-                        original.value_type = definition.value_type;
-                        original.fields = map_value_fields(program->member->btf, original.value_type);
-                }
-                if (r == -ENOMEM)
-                        return r;
-                if (r >= 0)
-                        original.types_fd = source->fd;
-        }
+        r = find_types(cloner, &original);
+        if (r < 0)
+                return r;
         *ret = original;
         return 0;
 }
@@ -204,24 +238,22 @@ static uint32_t inner_entries(const MapDefinition *definition) {
 }
 
 int map_clone_inner(MapCloner *cloner, const MapOriginal *original, int *ret) {
-        const struct btf *btf =
-                original->program && original->program->member ? original->program->member->btf : NULL;
-        const MapTypeSource *source;
+        const Member *member = original->program ? original->program->member : NULL;
         MapDefinition outer, inner;
         LIBBPF_OPTS(bpf_map_create_opts, opts);
-        int fd, r;
+        int fd;
 
-        if (!btf || map_definition_find(btf, original->info->name, &outer) < 0 || outer.inner == 0 ||
-            map_definition_read(btf, outer.inner, &inner) < 0)
+        if (!member || !member->btf || map_definition_find(member->btf, original->info->name, &outer) < 0 ||
+            outer.inner == 0 || map_definition_read(member->btf, outer.inner, &inner) < 0)
                 return -ENODATA;
 
         opts.map_flags = clone_flags(inner.type, inner.flags);
         opts.map_extra = inner.map_extra;
-        if (map_value_fields(btf, inner.value_type) != 0) {
-                r = find_source(cloner, 0, btf, &source);
-                if (r < 0)
-                        return r;
-                opts.btf_fd = (uint32_t) source->fd;
+        if (map_value_fields(member->btf, inner.value_type) != 0) {
+                fd = open_program_types(cloner, member);
+                if (fd < 0)
+                        return fd;
+                opts.btf_fd = (uint32_t) fd;
                 opts.btf_key_type_id = inner.key_type;
                 opts.btf_value_type_id = inner.value_type;
         }

@@ -16,12 +16,12 @@
 #include "kernel/map-types.h"
 #include "kernel/program.h"
 
-/* Types that were handed to the kernel, or that it handed to us. */
+/* Types that the kernel handed to us by their id, or that a program was loaded with, handed to it once more. */
 typedef struct MapTypeSource {
-        uint32_t id;               /* the kernel's, 0: of a program */
-        const struct btf *program; /* borrowed */
-        struct btf *btf;           /* owned, for an id */
-        int fd;                    /* owned */
+        uint32_t id;           /* 0: of a program */
+        const Member *program; /* borrowed */
+        struct btf *btf;       /* owned, for an id */
+        int fd;                /* owned */
 } MapTypeSource;
 
 typedef struct MapCloner {
@@ -39,7 +39,7 @@ typedef struct MapOriginal {
         struct bpf_map_info kernel; /* the kernel's word for info */
 
         /* map_original_init() */
-        int types_fd; /* borrowed from the cloner, -EBADF: no types */
+        int types_fd; /* borrowed from the program or the cloner, -EBADF: no types */
         uint32_t key_type;
         uint32_t value_type;
         unsigned fields; /* MapFields of the value */

@@ -6,10 +6,9 @@
 #include <sched.h>
 #include <sys/mman.h>
 
+#include "kernel/disarm.h"
 #include "kernel/fuse.h"
 #include "kernel/fused.h"
-#include "kernel/map-copy.h"
-#include "kernel/program.h"
 #include "kernel/simulation.h"
 
 static_assert(SIMULATION_PACKET_MAX <= sizeof(((FuseTrace *) NULL)->data), "a trace has the whole packet");
@@ -69,92 +68,6 @@ static int make_trace(KernelSimulation *simulation, Error *error) {
         return 0;
 }
 
-/* A call that is not made in a simulation. */
-typedef struct Disarmed {
-        struct bpf_insn *insn;
-        struct bpf_insn before;
-} Disarmed;
-
-typedef struct DisarmedList {
-        Disarmed *items;
-        size_t n;
-} DisarmedList;
-
-/* Puts the programs back as they were. */
-static void rearm(DisarmedList *list) {
-        for (size_t i = list->n; i-- > 0;)
-                *list->items[i].insn = list->items[i].before;
-        free(list->items);
-        *list = (DisarmedList){};
-}
-
-static int omit(MapCopies *copies, const char *program, const char *reason) {
-        SimulationOmission *omission = ARRAY_APPEND(copies->omissions, copies->n_omissions);
-
-        if (!omission)
-                return -ENOMEM;
-        *omission = (SimulationOmission){ .program = strdup(program), .map = strdup(""), .reason = strdup(reason) };
-        return omission->program && omission->map && omission->reason ? 0 : -ENOMEM;
-}
-
-/* Replaces calls that send packets by `r0 = 0`. */
-static int disarm(MapCopies *copies, const FuseSlot *slot, DisarmedList *list) {
-        Member *member = slot->program->member;
-        bool found = false;
-
-        for (size_t i = 0; member && i < member->n_insns; i++) {
-                struct bpf_insn *insn = &member->insns[i];
-                Disarmed *disarmed;
-
-                if (insn_is_wide(insn)) {
-                        i++;
-                        continue;
-                }
-                if (!insn_is_call(insn, 0) || insn->imm != BPF_FUNC_clone_redirect)
-                        continue;
-                disarmed = ARRAY_APPEND(list->items, list->n);
-                if (!disarmed)
-                        return -ENOMEM;
-                *disarmed = (Disarmed){ insn, *insn };
-                *insn = (struct bpf_insn){ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 };
-                found = true;
-        }
-        return found ? omit(copies, slot->name, "bpf_clone_redirect() sends nothing in the simulation") : 0;
-}
-
-/* Functions of the kernel that change more than packet and maps, and for which there is no substitute. The types tell
- * which ones the object calls, maybe in another of its programs. */
-static int tell_live_calls(MapCopies *copies, const FuseSlot *slot) {
-        static const struct {
-                const char *function;
-                const char *reason;
-        } live[] = {
-#define LIVE(function) { function, function "() changes the live connection tracking, in the simulation as well" }
-                LIVE("bpf_ct_insert_entry"),
-                LIVE("bpf_ct_change_timeout"),
-                LIVE("bpf_ct_change_status"),
-#undef LIVE
-        };
-        const Member *member = slot->program->member;
-        bool calls = false;
-        int r = 0;
-
-        for (size_t i = 0; member && i < member->n_insns && !calls; i++)
-                calls = insn_is_call(&member->insns[i], BPF_PSEUDO_KFUNC_CALL);
-        for (size_t i = 0; calls && member->btf && i < ELEMENTSOF(live) && r >= 0; i++)
-                if (btf__find_by_name_kind(member->btf, live[i].function, BTF_KIND_FUNC) > 0)
-                        r = omit(copies, slot->name, live[i].reason);
-        return r;
-}
-
-/* Is this the first slot with its program? */
-static bool is_first(const FuseRequest *request, size_t slot) {
-        for (size_t i = 0; i < slot; i++)
-                if (request->slots[i].program == request->slots[slot].program)
-                        return false;
-        return true;
-}
-
 static int build(KernelSimulation *simulation, const FuseRequest *request, Error *error) {
         _cleanup_(rearm) DisarmedList disarmed = {};
         FuseRequest copy = *request;
@@ -163,17 +76,11 @@ static int build(KernelSimulation *simulation, const FuseRequest *request, Error
                 .trace_fd = simulation->trace_fd,
         };
         FusedInfo info;
-        int r = 0;
+        int r;
 
         copy.attachment = NULL;
         copy.counters = COUNTER_LEVEL_OFF;
-        for (size_t i = 0; i < request->n_slots && r >= 0; i++) {
-                if (!is_first(request, i))
-                        continue;
-                r = disarm(&simulation->copies, &request->slots[i], &disarmed);
-                if (r >= 0)
-                        r = tell_live_calls(&simulation->copies, &request->slots[i]);
-        }
+        r = disarm(request, &simulation->copies, &disarmed);
         return r < 0 ? r : fused_build(&copy, &options, &simulation->fused, &info, error);
 }
 
@@ -298,6 +205,7 @@ static void collect(const KernelSimulation *simulation, const void *packet, size
 int kernel_simulation_run(void *userdata, KernelSimulation *simulation, const void *packet, size_t size,
                           SimulationResult *ret, Error *error) {
         size_t least = shortest(simulation, packet, size);
+        SimulationResult result;
         int r, verdict = 0;
         cpu_set_t before;
         bool pinned;
@@ -324,7 +232,10 @@ int kernel_simulation_run(void *userdata, KernelSimulation *simulation, const vo
                 return error_set(error, ERROR_FAILED, "The kernel does not run this packet of %zu bytes: %s.", size,
                                  strerror(-r));
 
-        ret->verdict = verdict;
-        collect(simulation, packet, size, ret);
+        result.verdict = verdict;
+        collect(simulation, packet, size, &result);
+        if (result.n_steps == 0)
+                return error_set(error, ERROR_FAILED, "The simulated chain left no trace of this packet.");
+        *ret = result;
         return 0;
 }

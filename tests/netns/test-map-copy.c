@@ -336,7 +336,7 @@ static bool set_sys_admin(bool on) {
  * kept, and maps that somebody else put into others are missing. */
 static void test_without_sys_admin(void **state) {
         uint8_t packet[PACKET_SIZE] = { [12] = 0x88, [13] = 0xb5 };
-        KernelProgram *old = load_values(state, false), *programs[2] = { old, NULL };
+        KernelProgram *old = load_values(state, false), *programs[2] = { old, NULL }, *own;
         int array = make_inner(old, "array_of_maps", 110);
         TestProgram kept = { .name = "values",
                              .object = "sim-values",
@@ -344,6 +344,9 @@ static void test_without_sys_admin(void **state) {
                              .previous = old,
                              .same_object = true };
 
+        TestSimulation simulation;
+
+        own = must_load(*state, &(TestProgram){ .name = "own", .object = "mapinmap", .function = "xdp_mapinmap" });
         programs[1] = must_load(*state, &kept);
         fill_kinds(old);
         hold(old, "array_of_maps", 1, array);
@@ -351,10 +354,12 @@ static void test_without_sys_admin(void **state) {
                 skip();
 
         for (size_t i = 0; i < ELEMENTSOF(programs); i++) {
-                TestSimulation simulation = must_simulate(*state, HOOK_XDP, 0, &programs[i], 1, NULL);
-                SimulationResult result = test_simulation_run(&simulation, packet, sizeof(packet));
-                const char *reason = test_omission(&simulation, "values", "array_of_maps");
+                SimulationResult result;
+                const char *reason;
 
+                simulation = must_simulate(*state, HOOK_XDP, 0, &programs[i], 1, NULL);
+                result = test_simulation_run(&simulation, packet, sizeof(packet));
+                reason = test_omission(&simulation, "values", "array_of_maps");
                 for (size_t j = 0; j < ELEMENTSOF(kinds); j++)
                         assert_int_equal(test_number(&result, j), 100 + j);
                 assert_int_equal(test_number(&result, INNER_ARRAY), 0);
@@ -364,7 +369,14 @@ static void test_without_sys_admin(void **state) {
                 test_simulation_done(&simulation);
         }
 
+        /* what an object puts into its own maps is there */
+        simulation = must_simulate(*state, HOOK_XDP, 0, &own, 1, NULL);
+        assert_no_omissions(&simulation);
+        assert_int_equal(test_simulation_run(&simulation, packet, sizeof(packet)).verdict, 2);
+        test_simulation_done(&simulation);
+
         assert_true(set_sys_admin(true));
+        kernel_program_unref(own);
         kernel_program_unref(programs[1]);
         kernel_program_unref(old);
         close(array);
@@ -386,6 +398,7 @@ static void test_omissions(void **state) {
                 { "timer", "xdp_timer", "alarms", "do not run" },
                 { "workqueue", "xdp_workqueue", "jobs", "do not run" },
                 { "arena-a", "xdp_arena", "arena", "empty" },
+                { "kptr", "xdp_kptr", "keepers", "kernel objects" },
                 { "sim-kptr", "xdp_sim_kptr", "keepers", "kernel objects" },
                 { "sim-conntrack", "xdp_sim_conntrack", "", "bpf_ct_change_timeout()" },
                 { "clone", "tc_clone", "", "bpf_clone_redirect()" },
@@ -455,9 +468,10 @@ static void test_prog_array(void **state) {
         const struct bpf_insn drop[] = { { .code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = 1 },
                                          { .code = BPF_JMP | BPF_EXIT } };
         LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_XDP);
-        KernelProgram *program = must_load(
-                              *state,
-                              &(TestProgram){ .name = "jumper", .object = "tailcall", .function = "xdp_tailcall" }),
+        KernelProgram *program = must_load(*state, &(TestProgram){ .name = "jumper",
+                                                                   .object = "tailcall",
+                                                                   .function = "xdp_tailcall",
+                                                                   .keep_tail_calls = true }),
                       *writer = must_load(*state, &(TestProgram){ .name = "writer",
                                                                   .object = "verdict",
                                                                   .function = "xdp_verdict",

@@ -389,12 +389,21 @@ static void test_redirects(void **state) {
         uint32_t one = 1, device = if_nametoindex("bct-a");
         struct bpf_devmap_val value = { .ifindex = device };
         struct bpf_cpumap_val cpu = { .qsize = 16 };
+        const struct bpf_insn pass[] = { { .code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = PASS },
+                                         { .code = BPF_JMP | BPF_EXIT } };
+        LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_XDP_DEVMAP);
         TestSimulation simulation;
         uint8_t packet[64];
         unsigned long before;
+        int behind;
 
         assert_int_equal(bpf_map_update_elem(test_map(program, "devices"), &one, &device, 0), 0);
+        behind = bpf_prog_load(BPF_PROG_TYPE_XDP, "bct_behind", "GPL", pass, ELEMENTSOF(pass), &opts);
+        assert_true(behind >= 0);
+        value.bpf_prog.fd = behind;
         assert_int_equal(bpf_map_update_elem(test_map(program, "devices_programs"), &one, &value, 0), 0);
+        close(behind);
+        value.bpf_prog.fd = 0;
         assert_int_equal(bpf_map_update_elem(test_map(program, "devices_hash"), &one, &value, 0), 0);
         assert_int_equal(bpf_map_update_elem(test_map(program, "cpus"), &one, &cpu, 0), 0);
 
@@ -440,6 +449,76 @@ static void test_clone(void **state) {
         assert_int_equal(received(), before + 1);
         kernel_fused_free(live);
         kernel_program_unref(program);
+}
+
+/* A program that asks the driver: nothing is known of simulated packets. It stays bound. */
+static void test_bound(void **state) {
+        _cleanup_error_ Error error = ERROR_INIT;
+        KernelProgram *program = NULL;
+        TestSimulation simulation;
+        uint8_t packet[64];
+
+        if (test_load(*state, &(TestProgram){ .name = "bound", .object = "bound", .function = "xdp_bound" }, &program,
+                      NULL, &error) < 0) {
+                print_message("%s\n", error.message);
+                skip();
+        }
+        fill_packet(packet, sizeof(packet));
+        assert_true(program->member->bound);
+        simulation = must_simulate(*state, HOOK_XDP, (int) if_nametoindex("bct-a"), &program, 1, NULL);
+        assert_true(program->member->bound);
+        assert_non_null(test_omission(&simulation, "bound", ""));
+        for (unsigned i = 0; i < 3; i++)
+                check_step((SimulationResult[]){ test_simulation_run(&simulation, packet, sizeof(packet)) }, 0, 0,
+                           PASS, PASS, 64, false);
+        test_simulation_done(&simulation);
+        kernel_program_unref(program);
+}
+
+/* Programs that the builder can't inline: called, or in slots of their own, where they work as they do live. */
+static void test_forms(void **state) {
+        static const struct {
+                const char *object;
+                const char *function;
+        } cases[] = {
+                { "throw", "xdp_throw" },       { "allocate", "xdp_allocate" }, { "graph", "xdp_list" },
+                { "graph", "xdp_rbtree" },      { "graph", "xdp_refcount" },    { "kptr", "xdp_kptr" },
+                { "bigstack", "xdp_bigstack" }, { "callback", "xdp_callback" }, { "spinlock", "xdp_spinlock" },
+        };
+        KernelProgram *push = load(state, "adjust", "xdp_adjust_push", NULL), *drop;
+        uint8_t packet[64];
+
+        drop = load(state, "verdict", "xdp_verdict", "{\"verdict\": 1}");
+        fill_packet(packet, sizeof(packet));
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                KernelProgram *programs[] = { push, NULL, drop };
+                _cleanup_error_ Error error = ERROR_INIT;
+                TestSimulation simulation;
+                SimulationResult result;
+
+                if (test_load(*state,
+                              &(TestProgram){ .name = "p", .object = cases[i].object, .function = cases[i].function },
+                              &programs[1], NULL, &error) < 0) {
+                        print_message("%s: not with this kernel or compiler (%s)\n", cases[i].object,
+                                      strna(error.message));
+                        continue;
+                }
+                simulation = must_simulate(*state, HOOK_XDP, 0, programs, 3, NULL);
+                for (unsigned j = 0; j < 3; j++) {
+                        result = test_simulation_run(&simulation, packet, sizeof(packet));
+                        if (result.n_steps != 3)
+                                fail_msg("%s: %zu steps, verdict %d", cases[i].function, result.n_steps,
+                                         result.verdict);
+                        check_step(&result, 0, 0, PASS, PASS, 68, true);
+                        check_step(&result, 1, 1, PASS, PASS, 68, false);
+                        check_step(&result, 2, 2, DROP, DROP, 68, false);
+                }
+                test_simulation_done(&simulation);
+                assert_int_equal(test_hits(*state, programs[1]), 0);
+                kernel_program_unref(programs[1]);
+        }
+        kernel_program_unref(push);
+        kernel_program_unref(drop);
 }
 
 /* What can't be built can't be simulated, for the same reason. */
@@ -511,7 +590,7 @@ int main(void) {
                 TEST(test_way),        TEST(test_odd_verdicts), TEST(test_64_slots),    TEST(test_live_chain),
                 TEST(test_rate_limit), TEST(test_adjusted),     TEST(test_adjusted_tc), TEST(test_lengths),
                 TEST(test_interface),  TEST(test_redirects),    TEST(test_clone),       TEST(test_refused),
-                TEST(test_speed),
+                TEST(test_bound),      TEST(test_forms),        TEST(test_speed),
         };
 
         netns_enter();
