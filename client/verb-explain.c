@@ -231,6 +231,8 @@ int simulation_show_chains(Client *client, json_object *report, const Capture *c
         json_object *chains = json_list(report, "chains");
         int r = 0;
 
+        if (json_length(chains) == 0)
+                output_printf(&client->output, STYLE_NONE, "No chain would change: all packets fare as now.\n");
         for (size_t i = 0; r >= 0 && i < json_length(chains); i++) {
                 json_object *chain = json_object_array_get_idx(chains, i);
 
