@@ -23,6 +23,9 @@ typedef struct Compiled {
         bool verdict; /* answers as told */
 } Compiled;
 
+/* Finds out which of them load here; tells the others on f. Returns how many do. */
+size_t compiled_probe(FILE *f);
+
 /* One for the hook, that takes packets of several pages where `frags`, adds nothing to the packet unless `moves`, and
  * uses no more than n_maps maps; NULL: none. */
 const Compiled *compiled_pick(Random *random, Hook hook, bool frags, bool moves, bool tail_calls, size_t n_maps);

@@ -8,6 +8,9 @@
 #define KEY_SIZE_MAX    256
 #define DIFFERENCES_MAX 4
 
+/* BPF_MAP_TYPE_ARENA, which headers have since 6.9 */
+#define MAP_TYPE_ARENA 33
+
 /* LPM: struct { __u32 prefixlen; __u8 address[4]; } */
 #define LPM_KEY_SIZE 8
 
@@ -225,7 +228,8 @@ bool maps_differ(int fd_a, int fd_b, const char *name, bool skip_contents, FILE 
         case BPF_MAP_TYPE_ARRAY_OF_MAPS:
         case BPF_MAP_TYPE_HASH_OF_MAPS:
         case BPF_MAP_TYPE_RINGBUF:
-        case BPF_MAP_TYPE_DEVMAP: return false;
+        case BPF_MAP_TYPE_DEVMAP:
+        case MAP_TYPE_ARENA: return false;
         }
 
         /* kernels write whole words */

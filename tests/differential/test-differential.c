@@ -441,6 +441,8 @@ int main(int argc, char **argv) {
         libbpf_set_print(NULL);
         stay_on_this_cpu();
         features_probe(&features);
+        if (arguments.objects && compiled_probe(stdout) == 0)
+                arguments.objects = false;
 
         printf("# seed %" PRIu64 "\n", arguments.seed);
         if (!arguments.mutate_only)
