@@ -262,6 +262,8 @@ static void show_chain_figures(Client *client, Grid *grid, json_object *chain) {
                 grid_cellf(grid, STYLE_DIM, "counts %s, link %" PRIu64 ", program %" PRIu64,
                            json_text(chain, "counters"), json_number(chain, "link-id"),
                            json_number(chain, "program-id"));
+        if (client->options.verbose && json_number(chain, "segments") > 1)
+                grid_cellf(grid, STYLE_DIM, "in %" PRIu64 " programs", json_number(chain, "segments"));
 }
 
 static void show_chain(Client *client, Grid *grid, json_object *chain, bool last) {

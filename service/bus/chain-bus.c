@@ -289,6 +289,8 @@ static int property_number(sd_bus *bus, const char *path, const char *interface,
                 return sd_bus_message_append(reply, "u", chain->attachment ? chain->info.link_id : 0);
         if (streq(property, "ProgramId"))
                 return sd_bus_message_append(reply, "u", chain->attachment ? chain->info.program_id : 0);
+        if (streq(property, "Segments"))
+                return sd_bus_message_append(reply, "u", chain->attachment ? chain->fused.n_segments : 0);
         return sd_bus_message_append(reply, "t", chain->generation);
 }
 
@@ -478,6 +480,7 @@ static const sd_bus_vtable chain_vtable[] = {
         SD_BUS_PROPERTY("Attachment", "s", property_string, 0, BUS_CHANGES),
         SD_BUS_PROPERTY("LinkId", "u", property_number, 0, BUS_CHANGES),
         SD_BUS_PROPERTY("ProgramId", "u", property_number, 0, BUS_CHANGES),
+        SD_BUS_PROPERTY("Segments", "u", property_number, 0, BUS_CHANGES),
         SD_BUS_PROPERTY("Generation", "t", property_number, 0, BUS_CHANGES),
         SD_BUS_PROPERTY("Documents", "as", property_documents, 0, BUS_CHANGES),
         SD_BUS_PROPERTY("Slots", "a(osa{sv})", property_slots, 0, BUS_INVALIDATES),

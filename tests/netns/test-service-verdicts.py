@@ -239,6 +239,7 @@ def as_many_programs_as_a_chain_may_have():
         # 64 programs with two maps each take more maps than the kernel gives one program.
         lab.apply("edge", order_document(numbers))
         assert trace_of(lab) == numbers
+        assert lab.chain("eth0", "xdp")["segments"] >= 2
         random.Random(6).shuffle(numbers)
         lab.apply("edge", order_document(numbers))
         assert trace_of(lab) == numbers
