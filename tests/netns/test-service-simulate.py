@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""explain and apply --simulate with the examples and real maps: what is said of each packet, that nothing of what runs
-is touched, and captures that somebody made to do harm."""
+"""explain and apply --simulate with the examples and real maps: what is said of each packet, that nothing of what
+runs is touched, and captures that somebody made to do harm."""
 
 import ipaddress
 import json
@@ -21,7 +21,8 @@ def capture(packets, link=1, magic=0xA1B2C3D4, snap=None, step=100):
     data = struct.pack(order + "IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, link)
     for i, packet in enumerate(packets):
         taken = packet[:snap]
-        data += struct.pack(order + "IIII", 1000 + i * step // 10**6, i * step % 10**6, len(taken), len(packet)) + taken
+        seconds, usec = divmod(i * step, 10**6)
+        data += struct.pack(order + "IIII", 1000 + seconds, usec, len(taken), len(packet)) + taken
     return data
 
 
@@ -173,7 +174,7 @@ def a_planned_chain_is_compared_with_the_present_one():
             (chain,) = report["chains"]
             n = len(numbers)
             assert report["packets"] == 4 and chain["change"] == "replaced"
-            assert chain["different"] == {"packets": n, "verdict": n, "contents": 0, "ended-by": n}, chain["different"]
+            assert chain["different"] == {"packets": n, "verdict": n, "contents": 0, "ended-by": n}, chain
             assert [p["number"] for p in chain["packets"]] == numbers
         assert [(p["before"]["verdict"], p["after"]["verdict"], p["after"]["ended-by"])
                 for p in chain["packets"]] == [("drop", "pass", "limit"), ("pass", "drop", "deny")]
@@ -352,10 +353,36 @@ def a_million_packets():
         assert "more than 16384 packets" in result.stderr and "--packet, --filter or --limit" in result.stderr
         report = lab.explain(path, "--limit", PACKETS_MAX)
         assert len(report["packets"]) == PACKETS_MAX
-        assert [p["number"] for p in lab.explain(path, "--packet", "999999-")["packets"]] == [999999, 1000000, 1000001]
+        last = lab.explain(path, "--packet", "999999-")["packets"]
+        assert [p["number"] for p in last] == [999999, 1000000, 1000001]
         assert [p["number"] for p in lab.explain(path, "--filter", "udp port 443")["packets"]] == [1000001]
         assert "There are more packets in the file than --limit lets through." in lab.client(
             "explain", "eth0", "xdp", "--pcap", path, "--limit", "5").stdout
+
+
+@case
+def sixty_four_programs():
+    with SimulateLab() as lab:
+        lab.start()
+        names = [f"p{i}" for i in range(64)]
+        lab.apply("long", {"programs": {name: verdict_program("xdp") for name in names},
+                           "chains": [{"interfaces": ["eth0"], "hook": "xdp", "programs": names}]})
+        report = lab.explain(lab.capture([frame("192.0.2.1")] * 4096))
+        assert all(len(packet["steps"]) == 64 for packet in report["packets"])
+        assert report["ended-by"] == {"p63": 4096}
+        # Each program saw each packet, in the copies; the live maps were not counted in.
+        assert lab.hits("p0") == lab.hits("p63") == 0
+        print(f"# 4096 packets through 64 programs: prepared in {report['prepare-usec'] / 1000:.1f} ms, "
+              f"run in {report['run-usec'] / 1000:.1f} ms")
+        # Names of 64 bytes make more report than a message may have.
+        names = ["n" * 61 + f"{i:03}" for i in range(64)]
+        lab.apply("long", {"programs": {name: verdict_program("xdp") for name in names},
+                           "chains": [{"interfaces": ["eth0"], "hook": "xdp", "programs": names}]})
+        path = lab.capture([frame("192.0.2.1")] * PACKETS_MAX)
+        assert "has more than 25165824 bytes already" in lab.client(
+            "explain", "eth0/xdp", "--pcap", path, status=1).stderr
+        text = lab.client("explain", "eth0/xdp", "--pcap", path, "--packet", "3").stdout
+        assert "p63 pass" not in text and names[63] + " pass" in text
 
 
 @case
@@ -369,7 +396,7 @@ def wrong_usage():
                                  (["explain", "eth0/xdp", "more", "--pcap", path], "too much"),
                                  (["explain", "eth0/xdp", "--pcap", path, "--packet", "3-2"], "--packet wants"),
                                  (["explain", "eth0/xdp", "--pcap", path, "--limit", "0"], "--limit wants"),
-                                 (["explain", "eth0/xdp", "--pcap", path, "--limit", "16385"], "16384 packets at most"),
+                                 (["explain", "eth0/xdp", "--pcap", path, "--limit", "16385"], "takes 16384 packets"),
                                  (["explain", "eth0/xdp", "--pcap", path, "--filter", "hos"], "--filter \"hos\""),
                                  (["apply", "--simulate", "-", "-"], "not both")):
             result = lab.client(*arguments, status=2)
