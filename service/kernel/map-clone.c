@@ -266,7 +266,9 @@ int map_clone_inner(MapCloner *cloner, const MapOriginal *original, int *ret) {
 }
 
 static double round8(size_t n) {
-        return (double) ((n + 7) / 8 * 8);
+        size_t rounded = (n + 7) / 8 * 8;
+
+        return (double) rounded;
 }
 
 double map_clone_entry_bytes(const MapInfo *info) {
