@@ -176,7 +176,8 @@ static void dump_fused(const KernelFused *fused, FILE *dump) {
         char command[96], line[512];
         FILE *f;
 
-        snprintf(command, sizeof(command), "bpftool prog dump xlated id %u 2>&1", fused->program_id);
+        snprintf(command, sizeof(command), "bpftool prog dump xlated id %u 2>/dev/null || echo no bpftool",
+                 fused->program_id);
         f = popen(command, "r");
         if (!f)
                 return;
@@ -188,24 +189,11 @@ static void dump_fused(const KernelFused *fused, FILE *dump) {
 
 static void dump_members(const Sides *sides, const FusedInfo *info, FILE *dump) {
         for (size_t i = 0; i < sides->n_members; i++) {
-                const PlanMember *m = sides->members[i].plan;
+                const SlotForm form = info->forms[i];
 
-                fprintf(dump, "%s: %s%s, form %s (%s), proceeds on %#x, seat %u\n", m->name,
-                        m->compiled ? m->compiled->object : "generated",
-                        m->member && m->member->btf ? " with BTF" : "",
-                        info->forms[i] < _SLOT_FORM_MAX ? slot_form_to_string(info->forms[i]) : "none",
-                        strna(info->reasons[i]), m->proceed_on, m->seat);
-                if (m->compiled)
-                        fprintf(dump, "  function %s, verdict %d\n", m->compiled->function, m->verdict);
-                for (size_t j = 0; j < m->n_maps; j++)
-                        fprintf(dump, "  map %zu is %s\n", j, sides->plan->maps[m->maps[j]].name);
-                if (m->member)
-                        print_instructions(dump, m->member->insns, m->member->n_insns);
-                for (size_t j = 0; j < MEMBER_TARGETS; j++)
-                        if (m->targets[j]) {
-                                fprintf(dump, "  entry %zu of its program array:\n", j);
-                                print_instructions(dump, m->targets[j]->insns, m->targets[j]->n_insns);
-                        }
+                plan_print_member(sides->plan, sides->members[i].plan, dump);
+                fprintf(dump, "  form %s (%s)\n", form < _SLOT_FORM_MAX ? slot_form_to_string(form) : "none",
+                        strna(info->reasons[i]));
         }
 }
 

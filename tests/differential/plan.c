@@ -254,3 +254,24 @@ int plan_make(uint64_t seed, const Features *features, bool objects, Plan **ret)
         *ret = TAKE_PTR(plan);
         return 0;
 }
+
+void plan_print_member(const Plan *plan, const PlanMember *m, FILE *f) {
+        fprintf(f, "%s: %s%s, proceeds on %#x, seat %u\n", m->name, m->compiled ? m->compiled->object : "generated",
+                m->member && m->member->btf ? " with BTF" : "", m->proceed_on, m->seat);
+        if (m->compiled)
+                fprintf(f, "  function %s, verdict %d\n", m->compiled->function, m->verdict);
+        for (size_t i = 0; i < m->n_maps; i++)
+                fprintf(f, "  map %zu is %s\n", i, plan->maps[m->maps[i]].name);
+        if (m->member)
+                print_instructions(f, m->member->insns, m->member->n_insns);
+        for (size_t i = 0; i < MEMBER_TARGETS; i++)
+                if (m->targets[i]) {
+                        fprintf(f, "  entry %zu of its program array:\n", i);
+                        print_instructions(f, m->targets[i]->insns, m->targets[i]->n_insns);
+                }
+}
+
+void plan_print(const Plan *plan, FILE *f) {
+        for (size_t i = 0; i < plan->n_members; i++)
+                plan_print_member(plan, &plan->members[i], f);
+}

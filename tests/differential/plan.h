@@ -46,3 +46,6 @@ typedef struct Plan {
 int plan_make(uint64_t seed, const Features *features, bool objects, Plan **ret);
 void plan_free(Plan *plan);
 DEFINE_CLEANUP(Plan *, plan_free)
+
+void plan_print(const Plan *plan, FILE *f);
+void plan_print_member(const Plan *plan, const PlanMember *m, FILE *f);

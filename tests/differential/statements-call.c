@@ -82,8 +82,9 @@ void statement_bpf_loop(Function *f) {
         emit_helper(f, BPF_FUNC_loop);
 }
 
-/* Goes on where the entry is empty. In no function but main: where one returns by a tail call, verifiers (seen
- * in 6.18) lose track of whose registers they follow back, and write outside of their own memory. */
+/* Goes on where the entry is empty. In no function but main: where another one returns by something that is no exit
+ * (a tail call, a load of classic BPF), verifiers (seen in 6.18) lose track of whose registers they follow back, and
+ * write outside of their own memory. */
 void statement_tail_call(Function *f) {
         if (f->request->jumps < 0 || f->loops > 0 || f->kind != FUNCTION_MAIN || f->generator->tail_calls_left == 0)
                 return;

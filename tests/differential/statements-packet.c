@@ -353,13 +353,13 @@ void statement_context(Function *f) {
         release(f, context);
 }
 
-/* Loads of classic BPF, which end the program where the packet is too short. They want the context in r6. */
+/* Loads of classic BPF, which end the program where the packet is too short. They want the context in r6. For why
+ * only in the main function, see statement_tail_call(). */
 void statement_classic_load(Function *f) {
         static const unsigned widths[] = { BPF_B, BPF_H, BPF_W };
         unsigned index;
 
-        if (f->context_register != BPF_REG_6 || (f->kind != FUNCTION_MAIN && f->kind != FUNCTION_STATIC) ||
-            (f->kind == FUNCTION_STATIC && !f->request->btf))
+        if (f->context_register != BPF_REG_6 || f->kind != FUNCTION_MAIN)
                 return;
         if (random_chance(f->random, 70)) {
                 emit(f, BPF_LD | BPF_ABS | RANDOM_OF(f->random, widths), 0, 0, 0, random_between(f->random, 0, 40));
