@@ -36,6 +36,8 @@ static int prepare_load(struct bpf_program *program, struct bpf_prog_load_opts *
 
         if (!object)
                 return 0;
+        if (object->types_fd >= 0)
+                opts->prog_btf_fd = (uint32_t) object->types_fd;
         if (object->last == object->program)
                 object->load_usec = usec_now(CLOCK_MONOTONIC) - object->started;
         object->last = program;

@@ -4,6 +4,7 @@
 
 #include "kernel/map-info.h"
 #include "kernel/map-keep.h"
+#include "kernel/map-types.h"
 
 /* Flags that only say how user space may use a descriptor, and those that libbpf or the kernel add on their own. */
 #define FLAGS_IGNORED (BPF_F_RDONLY | BPF_F_WRONLY)
@@ -45,6 +46,32 @@ static bool definition_agrees(const struct bpf_map *map, const MapInfo *old) {
                        flags_to_compare(old->type_number, internal, bpf_map__map_flags(map));
 }
 
+/* Objects of the program's own types, in lists or behind pointers: the kernel tells such types apart by the BTF that
+ * they come from, so map and program must have the same one. */
+static bool has_own_types(const Object *object, const struct bpf_map *map) {
+        const struct btf *btf = bpf_object__btf(object->bpf);
+        uint32_t value = bpf_map__btf_value_type_id(map);
+        MapDefinition definition;
+
+        if (!btf)
+                return false;
+        if (value == 0 && map_definition_find(btf, object_map_name(map), &definition) >= 0)
+                value = definition.value_type;
+        return value != 0 && (map_value_fields(btf, value) & (MAP_FIELD_POINTER | MAP_FIELD_LIST)) != 0;
+}
+
+/* The BTF of a map in the kernel. */
+static int open_types(int map_fd) {
+        struct bpf_map_info info = {};
+        uint32_t size = sizeof(info);
+        int fd;
+
+        if (bpf_map_get_info_by_fd(map_fd, &info, &size) < 0)
+                return -errno;
+        fd = bpf_btf_get_fd_by_id(info.btf_id);
+        return fd < 0 ? -errno : fd;
+}
+
 static bool may_keep(const Object *object, const struct bpf_map *map, const MapInfo *old, bool same_object) {
         const char *name = object_map_name(map);
 
@@ -52,6 +79,8 @@ static bool may_keep(const Object *object, const struct bpf_map *map, const MapI
                 return false;
         /* an empty one, which was frozen when tail calls into it were left out */
         if (old->type_number == BPF_MAP_TYPE_PROG_ARRAY && old->frozen)
+                return false;
+        if (!same_object && has_own_types(object, map))
                 return false;
         if (bpf_map__is_internal(map))
                 return same_object && (startswith(name, ".data") || startswith(name, ".bss"));
@@ -79,6 +108,11 @@ int map_keep(Object *object, const ProgramRequest *request, bool **ret_kept) {
                         if (r < 0)
                                 return r;
                         kept[n] = true;
+                        if (object->types_fd < 0 && has_own_types(object, map)) {
+                                object->types_fd = open_types(previous->map_fds[i]);
+                                if (object->types_fd < 0)
+                                        return object->types_fd;
+                        }
                 }
                 n++;
         }

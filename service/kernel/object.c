@@ -307,6 +307,7 @@ int object_open(const ProgramRequest *request, Object **ret, Error *error) {
         object = calloc(1, sizeof(Object));
         if (!object)
                 return -ENOMEM;
+        object->types_fd = -EBADF;
 
         make_object_name(request->name, name);
         libbpf_set_current(object);
@@ -338,6 +339,7 @@ void object_free(Object *object) {
         bpf_object__close(object->bpf);
         libbpf_set_current(NULL);
         member_free(object->member);
+        safe_close(object->types_fd);
         free(object->log);
         free(object->messages);
         free(object);

@@ -21,6 +21,7 @@ typedef struct Object {
         struct bpf_program *program;
         enum bpf_prog_type type;
         bool frags;
+        int types_fd;   /* BTF of kept maps, if the program must have that very one, else -EBADF; owned */
         unsigned bound; /* index of the interface that it is to be loaded for, before object_load(); 0: for none */
 
         /* out of object_load() */
