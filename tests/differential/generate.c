@@ -193,7 +193,7 @@ static int generate_functions(Generator *generator) {
         if (!f)
                 return -ENOMEM;
         f->stack = random_chance(random, 30) ? stack : 8 * (unsigned) random_between(random, 6, (int) stack / 8);
-        f->stack_left = stack > round_frame(f->stack) ? stack - round_frame(f->stack) : 0;
+        f->stack_left = (stack > round_frame(f->stack) ? stack - round_frame(f->stack) : 0) / FRAME_UNIT * FRAME_UNIT;
         n_statements = (unsigned) random_between(random, 1, random_chance(random, 20) ? 40 : 10);
         generator->statements_left = 3 * (int) n_statements;
         complete(f, n_statements);
