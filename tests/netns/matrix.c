@@ -12,6 +12,8 @@ static const SlotForm limits[] = { SLOT_FORM_NONE, SLOT_FORM_GLOBAL, SLOT_FORM_S
 
 void matrix_enter_namespace(void) {
         netns_enter();
+        /* the kernel itself is to send nothing */
+        run("! test -e /proc/sys/net/ipv6 || echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6");
         run("ip link add " MATRIX_DEVICE " type veth peer name " MATRIX_PEER " && "
             "ip link set " MATRIX_PEER " up && ip link set " MATRIX_DEVICE " up && "
             "ip address add " MATRIX_ADDRESS "/24 dev " MATRIX_DEVICE " && "

@@ -2,8 +2,11 @@
 /* Chains of as many programs as there may be, which take more than one program of the kernel's: what they answer, in
  * which order they do what they do, and what they count. */
 
+#include <bpf/bpf.h>
 #include <linux/pkt_cls.h>
+#include <net/if.h>
 
+#include "kernel/uapi.h"
 #include "matrix.h"
 
 static unsigned fds_before;
@@ -289,12 +292,51 @@ static void test_frags(void **state) {
         chain_done(&chain);
 }
 
+/* On its way out of an interface each packet is cloned, by a program in the middle, out of the same interface, so
+ * that the chain runs within itself, on the same CPU, with a longer packet. Each is counted with its own length. */
+static void test_nested(void **state) {
+        Chain chain = { .kernel = *state, .hook = HOOK_TC_EGRESS };
+        uint64_t counters[CHAIN_SEATS_MAX][COUNTER_CELLS];
+        MatrixRun run = {};
+        char globals[64];
+        int link;
+
+        snprintf(globals, sizeof(globals), "{\"target_ifindex\": %u}", if_nametoindex(MATRIX_DEVICE));
+        while (chain.n < CHAIN_SLOTS_MAX)
+                if (chain.n == 40)
+                        chain_add(&chain, "clone", "tc_clone_grown", globals);
+                else
+                        chain_add(&chain, "verdict", "tc_verdict", NULL);
+        chain_build(&chain);
+        assert_true(chain.info.n_segments > 2);
+        link = bpf_link_create(chain.fused->program_fd, (int) if_nametoindex(MATRIX_DEVICE), UAPI_TCX_EGRESS, NULL);
+        if (link < 0) {
+                chain_done(&chain);
+                print_message("SKIP: this kernel has no tcx: %s\n", strerror(errno));
+                skip();
+        }
+
+        matrix_packet(&run.in);
+        for (unsigned i = 0; i < 5; i++)
+                assert_int_equal(matrix_send(&run, chain.fused), TC_ACT_UNSPEC);
+        assert_int_equal(matrix_variable(chain.programs[40], "effect"), 5);
+        test_counters(chain.fused, counters);
+        for (size_t i = 0; i < chain.n; i++) {
+                assert_int_equal(counters[i][0], 10);
+                assert_int_equal(counters[i][COUNTER_SEEN_BYTES], 10 * run.in.size + 50);
+        }
+        assert_int_equal(counters[chain.n - 1][COUNTER_ENDED], 10);
+        assert_int_equal(counters[chain.n - 1][COUNTER_ENDED_BYTES], 10 * run.in.size + 50);
+        close(link);
+        chain_done(&chain);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, remember_fds, compare_fds)
-                TEST(test_mixed_xdp), TEST(test_mixed_tc),   TEST(test_maps),  TEST(test_many_maps),
-                TEST(test_ends_xdp),  TEST(test_ends_tc),    TEST(test_order), TEST(test_frags),
-                TEST(test_costly),    TEST(test_tail_calls),
+                TEST(test_mixed_xdp), TEST(test_mixed_tc),   TEST(test_maps),   TEST(test_many_maps),
+                TEST(test_ends_xdp),  TEST(test_ends_tc),    TEST(test_order),  TEST(test_frags),
+                TEST(test_costly),    TEST(test_tail_calls), TEST(test_nested),
         };
 
         matrix_enter_namespace();

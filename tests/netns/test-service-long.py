@@ -11,7 +11,7 @@ MOST = 64
 
 
 class LongLab(ServiceLab):
-    OBJECTS = ServiceLab.OBJECTS + ["arena-a.bpf.o", "arena-b.bpf.o", "jumps.bpf.o"]
+    OBJECTS = ServiceLab.OBJECTS + ["arena-a.bpf.o", "arena-b.bpf.o", "jumps.bpf.o", "throw.bpf.o"]
 
     def traced(self, count):
         """Sends packets, which all arrive; returns the numbers of the programs that each met."""
@@ -150,16 +150,17 @@ def another_sixty_four_under_traffic():
         assert_history(traffic.traces(), [tuple((n, g) for n in range(MOST)) for g in range(9)], 5)
 
 
-def slot_document(numbers, arrays):
-    """Tracers in turn with programs that take slots or are called: of two arenas one needs a slot, and each further
-    program with the other one needs one as well."""
+def slot_document(numbers, groups):
+    """Tracers, and between them programs that are inlined, called and in slots: each has an arena of its own, and a
+    program of the kernel has one."""
     programs = {name: order_program(number) for name, number in zip(names(numbers), numbers)}
     between = []
-    for i in range(arrays):
+    for i in range(groups):
         programs[f"a{i}"] = {"object": "arena-a.bpf.o", "function": "xdp_arena"}
         programs[f"b{i}"] = {"object": "arena-b.bpf.o", "function": "xdp_arena"}
         programs[f"j{i}"] = {"object": "jumps.bpf.o", "function": "xdp_jumps", "globals": {"target": 2}}
-        between += [f"a{i}", f"b{i}", f"j{i}"]
+        programs[f"t{i}"] = {"object": "throw.bpf.o"}
+        between += [f"a{i}", f"b{i}", f"j{i}", f"t{i}"]
     chain = []
     for i, name in enumerate(names(numbers)):
         chain += [name] + between[i:i + 1]
@@ -172,12 +173,12 @@ def slots_under_traffic():
     chance = random.Random(3)
     with LongLab() as lab:
         lab.start()
-        numbers = list(range(12))
+        numbers = list(range(16))
         contents = slot_document(numbers, 4)
         lab.apply("slots", contents)
         chain = lab.chain()
         forms = [slot["form"] for slot in chain["slots"]]
-        assert forms.count("slot") == 7, forms
+        assert forms.count("slot") == 11, forms
         assert forms.count("called") >= 4, forms
         everybody = [slot["program"] for slot in chain["slots"]]
         orders = [everybody] + [shuffled(chance, everybody) for _ in range(60)]
@@ -190,7 +191,7 @@ def slots_under_traffic():
         assert_history(traffic.traces(), expected, 30)
         after = lab.chain()
         assert_all_saw(after, traffic.sent - traffic.wire_lost)
-        print(f"# {traffic.sent} packets through 7 slots, {traffic.wire_lost} of them lost on the wire")
+        print(f"# {traffic.sent} packets through 11 slots, {traffic.wire_lost} of them lost on the wire")
 
         # The array of the slots must not depend on the service.
         lab.daemon.kill()
