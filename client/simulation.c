@@ -212,7 +212,8 @@ void simulation_show_omissions(Client *client, json_object *form) {
                 json_object *omission = json_object_array_get_idx(omissions, i);
                 const char *map = json_text(omission, "map");
 
-                output_printf(&client->output, STYLE_WARNING, "Not as live: %s%s%s: %s.\n", json_text(omission, "program"),
-                              strempty(map) ? "" : "/", map, json_text(omission, "reason"));
+                output_printf(&client->output, STYLE_WARNING, "Not as live: %s%s%s: %s.\n",
+                              json_text(omission, "program"), strempty(map) ? "" : "/", map,
+                              json_text(omission, "reason"));
         }
 }
