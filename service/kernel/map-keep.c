@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <bpf/bpf.h>
+#include <sys/mman.h>
 #include <sys/sysinfo.h>
 
 #include "kernel/map-info.h"
 #include "kernel/map-keep.h"
 #include "kernel/map-types.h"
+#include "kernel/uapi.h"
 
 /* Flags that only say how user space may use a descriptor, and those that libbpf or the kernel add on their own. */
 #define FLAGS_IGNORED (BPF_F_RDONLY | BPF_F_WRONLY)
@@ -162,4 +164,30 @@ int map_check_sizes(const Object *object, const bool *kept, const ProgramRequest
                 "The maps of %s would take %.0f MiB at once, %.64s most of it, which is more than half of this "
                 "machine's memory. Lower max_entries, or use BPF_F_NO_PREALLOC.",
                 request->object_name, sum / (1 << 20), largest_name);
+}
+
+int map_check_places(const Object *object, const bool *kept, const ProgramRequest *request, Error *error) {
+        struct bpf_map *map;
+        size_t i = 0;
+
+        object_for_each_map(map, object) {
+                size_t size = (size_t) bpf_map__max_entries(map) * (size_t) sysconf(_SC_PAGESIZE);
+                uint64_t place = bpf_map__map_extra(map);
+                void *probe;
+
+                if (kept[i++] || bpf_map__type(map) != UAPI_MAP_TYPE_ARENA || place == 0 || size == 0)
+                        continue;
+                probe = mmap((void *) (uintptr_t) place, size, PROT_NONE,
+                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+                if (probe != MAP_FAILED) {
+                        munmap(probe, size);
+                        continue;
+                }
+                return error_set_at(error, ERROR_INCOMPATIBLE, request->where,
+                                    "Map %.64s of %s is an arena that is to be at address %#" PRIx64
+                                    ", where this service can't have it (%s). Give it another address, or none "
+                                    "(map_extra).",
+                                    object_map_name(map), request->object_name, place, strerror(errno));
+        }
+        return 0;
 }

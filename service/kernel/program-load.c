@@ -189,6 +189,8 @@ static int load_object(Load *load, bool full_log, unsigned bound, Error *error) 
         if (r >= 0)
                 r = map_check_sizes(load->object, load->kept, request, error);
         if (r >= 0)
+                r = map_check_places(load->object, load->kept, request, error);
+        if (r >= 0)
                 r = globals_set(load->object, request->globals, request, &load->program->globals, error);
         if (r >= 0)
                 r = parse_contents(load, error);

@@ -88,6 +88,30 @@ static volatile uint64_t *map_arena(KernelProgram *program, uintptr_t at) {
         return memory;
 }
 
+/* An arena that its author wants at a place where we have something: loading it would take our memory away. */
+static void test_arena_over_memory(void **state) {
+        size_t size = (size_t) sysconf(_SC_PAGESIZE);
+        _cleanup_error_ Error error = ERROR_INIT;
+        KernelProgram *program = NULL;
+        uint8_t *memory;
+        int r;
+
+        skip_unless_taken("arena-a", "xdp_arena", HOOK_XDP);
+        memory = mmap((void *) (MATRIX_ARENA_A + size), size, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+        assert_true(memory != MAP_FAILED);
+        memset(memory, 0x5a, size);
+        r = test_load(*state, &(TestProgram){ .name = "arena", .object = "arena-a", .function = "xdp_arena" },
+                      &program, NULL, &error);
+        for (size_t i = 0; i < size; i++)
+                assert_int_equal(memory[i], 0x5a);
+        assert_int_equal(r, error_code_to_errno(ERROR_INCOMPATIBLE));
+        assert_string_equal(error.where, "programs.arena");
+        assert_non_null(strstr(error.message, "0x40000000"));
+        munmap(memory, size);
+        kernel_program_unref(matrix_load_program(*state, "arena-a", "xdp_arena", NULL));
+}
+
 /* A program knows one arena. Who has another one gets a program of its own. */
 static void test_two_arenas(void **state) {
         static const char *const forms[] = { "IL", "GL", "SL", "LL" };
@@ -371,10 +395,15 @@ static bool wanted(const char *name, int argc, char **argv) {
 int main(int argc, char **argv) {
         static const struct CMUnitTest others[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, remember_fds, compare_fds)
-                TEST(test_two_arenas),           TEST(test_shared_arena),
-                TEST(test_same_names),           TEST(test_fields),
-                TEST(test_nested_chains),        TEST(test_device_bound),
-                TEST(test_device_bound_in_slot), TEST(test_handbook),
+                TEST(test_arena_over_memory),
+                TEST(test_two_arenas),
+                TEST(test_shared_arena),
+                TEST(test_same_names),
+                TEST(test_fields),
+                TEST(test_nested_chains),
+                TEST(test_device_bound),
+                TEST(test_device_bound_in_slot),
+                TEST(test_handbook),
         };
         static struct CMUnitTest tests[ROWS_MAX + ELEMENTSOF(others)];
         const char *feature = "";
