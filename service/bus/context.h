@@ -57,7 +57,7 @@ struct BusContext {
         Counters counters;
         Polkit *polkit;
         SimulateJob *simulations; /* under way */
-        char origin[300]; /* see bus_context_origin() */
+        char origin[300];         /* see bus_context_origin() */
 };
 
 /* Serves all objects on the bus, which is not yet started, and tells when it disconnects. Takes a reference on

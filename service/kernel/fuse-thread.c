@@ -57,15 +57,14 @@ static void step_alu(const struct bpf_insn *insn, Known *known) {
 
         if (dst >= REGISTERS)
                 return;
+        forget(known, dst);
         /* moves that extend a sign, or cast an address, have an offset */
         if (BPF_OP(insn->code) != BPF_MOV || insn->off != 0)
-                forget(known, dst);
-        else if (BPF_SRC(insn->code) == BPF_K)
+                return;
+        if (BPF_SRC(insn->code) == BPF_K)
                 learn(known, dst, (uint32_t) insn->imm);
         else if (knows(known, insn->src_reg))
                 learn(known, dst, known->values[insn->src_reg]);
-        else
-                forget(known, dst);
 }
 
 /* What an instruction makes of what was known before it. */

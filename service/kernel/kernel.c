@@ -5,8 +5,8 @@
 #include "kernel/libbpf-callbacks.h"
 #include "kernel/map-access.h"
 #include "kernel/program.h"
-#include "kernel/simulation.h"
 #include "kernel/run-time.h"
+#include "kernel/simulation.h"
 
 #define BPFFS_DIR_DEFAULT "/sys/fs/bpf/bpfchain"
 

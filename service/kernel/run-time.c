@@ -5,8 +5,8 @@
 #include "kernel/attach.h"
 #include "kernel/run-time.h"
 
-/* A switch of the whole kernel (kernel/bpf/syscall.c, bpf_stats_handler()), so it is looked at each time. Somebody may
- * have it on by a descriptor instead (BPF_ENABLE_STATS), which can't be seen from outside. */
+/* A switch of the whole kernel (kernel/bpf/syscall.c, bpf_stats_handler()), so it is looked at each time. Somebody
+ * may have it on by a descriptor instead (BPF_ENABLE_STATS), which can't be seen from outside. */
 static int statistics_are_kept(void) {
         _cleanup_close_ int fd = open("/proc/sys/kernel/bpf_stats_enabled", O_RDONLY | O_CLOEXEC);
         char value = '0';

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * How often a chain's program ran, and how long: the operation chain_run_time of KernelOps (see model/kernel-ops.h for
- * what it promises; `userdata` is a Kernel).
+ * How often a chain's program ran, and how long: the operation chain_run_time of KernelOps (see model/kernel-ops.h
+ * for what it promises; `userdata` is a Kernel).
  *
  * The kernel keeps these figures a program, from when it was loaded; so they begin anew with each exchange. Those of
  * the attached program cover the whole chain, whatever it tail-calls.
