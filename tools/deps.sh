@@ -17,12 +17,20 @@ BACKPORTS_FILE=/etc/apt/sources.list.d/bpfchain-backports.sources
 LOG=
 
 debian_packages() {
+        local clang
+
         case "$1" in
         build)
                 printf '%s\n' gcc libc6-dev meson ninja-build pkg-config clang llvm bpftool libcmocka-dev \
                         libsystemd-dev libnl-3-dev libnl-route-3-dev libjson-c-dev libpcap-dev libssl-dev
                 ;;
         test)
+                # some of the tests' programs are compiled by an old and by a new clang, where there are such
+                for clang in clang-14 clang-19; do
+                        if apt_knows "$clang"; then
+                                printf '%s\n' "$clang"
+                        fi
+                done
                 printf '%s\n' dbus dbus-daemon polkitd iproute2 iputils-ping procps python3 python3-jsonschema \
                         python3-prometheus-client strace systemd mandoc libxml2-utils libglib2.0-bin
                 ;;

@@ -84,15 +84,36 @@ static bool call_all(FuseMember *members, size_t n_members) {
         return changed;
 }
 
-static bool part_with_deepest(FuseMember *members, size_t n_members) {
-        FuseMember *deepest = NULL;
+#define TOO_DEEP "its stack or its calls go too deep to be called from a chain"
 
-        for (size_t i = 0; i < n_members; i++)
-                if (members[i].form != SLOT_FORM_SLOT && (!deepest || members[i].stack_depth > deepest->stack_depth))
-                        deepest = &members[i];
+/* Slots that are spent so, before all others have to be called. */
+#define DEEP_SLOTS_MAX 3
+
+/* The member with the deepest stack gives way, as long as that is one of a few; else everybody does, so that the root
+ * has no stack, and then that one all the same. */
+static bool retreat_deepest(FuseMember *members, size_t n_members, bool slots) {
+        FuseMember *deepest = NULL;
+        size_t n_deep = 0;
+
+        for (size_t i = 0; i < n_members; i++) {
+                FuseMember *m = &members[i];
+
+                if (m->form == SLOT_FORM_SLOT)
+                        n_deep += streq_ptr(m->reason, TOO_DEEP);
+                else if (!deepest || m->stack_depth > deepest->stack_depth)
+                        deepest = m;
+        }
         if (!deepest)
                 return false;
-        change_form(deepest, SLOT_FORM_SLOT, "its stack or its calls go too deep to be called from a chain");
+        if (deepest->form == SLOT_FORM_INLINED && n_deep < DEEP_SLOTS_MAX) {
+                change_form(deepest, SLOT_FORM_GLOBAL, "its stack or its calls go too deep for it to be inlined");
+                return true;
+        }
+        if ((n_deep >= DEEP_SLOTS_MAX || !slots) && call_all(members, n_members))
+                return true;
+        if (!slots)
+                return false;
+        change_form(deepest, SLOT_FORM_SLOT, TOO_DEEP);
         return true;
 }
 
@@ -103,10 +124,7 @@ bool fuse_form_retreat(FuseMember *members, size_t n_members, FuseMember *culpri
                 if (culprit && retreat_member(culprit, slots))
                         return true;
                 break;
-        case FUSE_COMPLAINT_DEEP:
-                if (call_all(members, n_members))
-                        return true;
-                return slots && part_with_deepest(members, n_members);
+        case FUSE_COMPLAINT_DEEP: return retreat_deepest(members, n_members, slots);
         case FUSE_COMPLAINT_COMPLEX: break;
         }
         return call_all(members, n_members);
