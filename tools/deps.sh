@@ -25,9 +25,10 @@ debian_packages() {
                         libsystemd-dev libnl-3-dev libnl-route-3-dev libjson-c-dev libpcap-dev libssl-dev
                 ;;
         test)
-                # some of the tests' programs are compiled by an old and by a new clang, where there are such
+                # some of the tests' programs are compiled by an old and by a new clang, where there are such (or
+                # where apt has not read its lists yet)
                 for clang in clang-14 clang-19; do
-                        if apt_knows "$clang"; then
+                        if apt_knows "$clang" || ! apt_knows clang; then
                                 printf '%s\n' "$clang"
                         fi
                 done
