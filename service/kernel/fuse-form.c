@@ -89,18 +89,27 @@ static bool call_all(FuseMember *members, size_t n_members) {
 /* Slots that are spent so, before all others have to be called. */
 #define DEEP_SLOTS_MAX 3
 
-/* The member with the deepest stack gives way, as long as that is one of a few; else everybody does, so that the root
- * has no stack, and then that one all the same. */
-static bool retreat_deepest(FuseMember *members, size_t n_members, bool slots) {
+static bool is_deeper(const FuseMember *a, const FuseMember *b, FuseComplaint complaint) {
+        if (complaint == FUSE_COMPLAINT_NESTED && a->member->n_frames != b->member->n_frames)
+                return a->member->n_frames > b->member->n_frames;
+        return a->stack_depth > b->stack_depth;
+}
+
+/* The member with the deepest stack gives way, or with the most calls in each other, as long as that is one of a few;
+ * else everybody does, so that the root has no stack, and then that one all the same. */
+static bool retreat_deepest(FuseMember *members, size_t n_members, FuseComplaint complaint, bool slots) {
         FuseMember *deepest = NULL;
         size_t n_deep = 0;
 
         for (size_t i = 0; i < n_members; i++) {
                 FuseMember *m = &members[i];
 
+                /* an inlined member's calls nest no deeper than they did alone */
+                if (m->form == SLOT_FORM_INLINED && complaint == FUSE_COMPLAINT_NESTED)
+                        continue;
                 if (m->form == SLOT_FORM_SLOT)
                         n_deep += streq_ptr(m->reason, TOO_DEEP);
-                else if (!deepest || m->stack_depth > deepest->stack_depth)
+                else if (!deepest || is_deeper(m, deepest, complaint))
                         deepest = m;
         }
         if (!deepest)
@@ -109,7 +118,8 @@ static bool retreat_deepest(FuseMember *members, size_t n_members, bool slots) {
                 change_form(deepest, SLOT_FORM_GLOBAL, "its stack or its calls go too deep for it to be inlined");
                 return true;
         }
-        if ((n_deep >= DEEP_SLOTS_MAX || !slots) && call_all(members, n_members))
+        if (complaint == FUSE_COMPLAINT_DEEP && (n_deep >= DEEP_SLOTS_MAX || !slots) &&
+            call_all(members, n_members))
                 return true;
         if (!slots)
                 return false;
@@ -124,7 +134,8 @@ bool fuse_form_retreat(FuseMember *members, size_t n_members, FuseMember *culpri
                 if (culprit && retreat_member(culprit, slots))
                         return true;
                 break;
-        case FUSE_COMPLAINT_DEEP: return retreat_deepest(members, n_members, slots);
+        case FUSE_COMPLAINT_DEEP:
+        case FUSE_COMPLAINT_NESTED: return retreat_deepest(members, n_members, complaint, slots);
         case FUSE_COMPLAINT_COMPLEX: break;
         }
         return call_all(members, n_members);

@@ -35,7 +35,8 @@ void fuse_form_settle(FuseMember *members, size_t n_members);
 typedef enum FuseComplaint {
         FUSE_COMPLAINT_MEMBER,  /* of an instruction of a member */
         FUSE_COMPLAINT_COMPLEX, /* too much to verify */
-        FUSE_COMPLAINT_DEEP,    /* too much stack, or too many calls in each other */
+        FUSE_COMPLAINT_DEEP,    /* too much stack */
+        FUSE_COMPLAINT_NESTED,  /* too many calls in each other */
 } FuseComplaint;
 
 /* The kernel refused a segment at an instruction of this member (NULL: it does not tell where). Takes the next form:

@@ -100,7 +100,7 @@ static int refuse(const FuseInput *input, const FuseOutput *output, const char *
                         "This chain is too complex: the verifier gave up after %u instructions. Its programs took %u "
                         "by themselves, %s most of them: %u. Take programs out of the chain.",
                         FUSE_INSNS_MAX, sum, largest->name, largest->verified_insns);
-        } else if (verifier_log_too_deep(log)) {
+        } else if (verifier_log_too_deep(log) || verifier_log_too_nested(log)) {
                 r = refuse_deep(input, culprit, strna(summary), error);
         } else if (verifier_log_has_reason(log)) {
                 r = error_set(error, ERROR_VERIFIER_REJECTED,
@@ -187,6 +187,8 @@ int fuse_load(const FuseInput *input, FuseMember *members, const char *name, Fus
                 complaint = FUSE_COMPLAINT_COMPLEX;
         else if (verifier_log_too_deep(log))
                 complaint = FUSE_COMPLAINT_DEEP;
+        else if (verifier_log_too_nested(log))
+                complaint = FUSE_COMPLAINT_NESTED;
         culprit = find_culprit(input, &output, log);
         if (fuse_form_retreat(members, input->n_members, culprit >= 0 ? &members[culprit] : NULL, complaint,
                               input->ifindex == 0)) {

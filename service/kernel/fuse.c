@@ -223,7 +223,7 @@ static void aim_at_subprograms(Code *code, const FuseSpan *span) {
         for (size_t i = span->start; i < span->end; i++) {
                 struct bpf_insn *insn = &code->insns[i];
 
-                if (insn_is_call(insn, BPF_PSEUDO_CALL) || (insn_is_wide(insn) && insn->src_reg == BPF_PSEUDO_FUNC))
+                if (insn_calls_function(insn))
                         insn->imm += growth;
                 if (insn_is_wide(insn))
                         i++;

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "kernel/member.h"
 
+/* MAX_CALL_FRAMES of include/linux/bpf_verifier.h, and some */
+#define FRAMES_MAX 16
+
 void member_free(Member *member) {
         if (!member)
                 return;
@@ -30,7 +33,7 @@ static int scan_one(Member *member, size_t i, bool *starts) {
                 if ((uint32_t) insn->imm >= member->n_uses_map)
                         return -EINVAL;
                 member->uses_map[insn->imm] = true;
-        } else if (insn_is_call(insn, BPF_PSEUDO_CALL) || (insn_is_wide(insn) && insn->src_reg == BPF_PSEUDO_FUNC)) {
+        } else if (insn_calls_function(insn)) {
                 int64_t target = (int64_t) i + insn->imm + 1;
 
                 if (target < 0 || target >= (int64_t) member->n_insns)
@@ -42,6 +45,51 @@ static int scan_one(Member *member, size_t i, bool *starts) {
                    (BPF_MODE(insn->code) == BPF_ABS || BPF_MODE(insn->code) == BPF_IND)) {
                 member->packet_loads = true;
         }
+        return 0;
+}
+
+/* Index of the function that an instruction is in. */
+static size_t function_at(const Member *member, size_t insn) {
+        size_t low = 0, high = member->n_subprograms;
+
+        while (high - low > 1) {
+                size_t middle = (low + high) / 2;
+
+                if (member->subprograms[middle] <= insn)
+                        low = middle;
+                else
+                        high = middle;
+        }
+        return low;
+}
+
+/* The kernel allows no recursion and MAX_CALL_FRAMES; whatever else is in instructions that it has not seen yet, it
+ * is not followed any further. */
+static int count_frames(Member *member) {
+        _cleanup_free_ unsigned *frames = calloc(member->n_subprograms, sizeof(unsigned));
+        bool changed = true;
+
+        if (!frames)
+                return -ENOMEM;
+        for (unsigned turn = 0; changed && turn <= FRAMES_MAX; turn++) {
+                changed = false;
+                for (size_t i = 0; i < member->n_insns; i++) {
+                        const struct bpf_insn *insn = &member->insns[i];
+                        size_t caller, callee;
+
+                        if (insn_calls_function(insn)) {
+                                caller = function_at(member, i);
+                                callee = function_at(member, (size_t) ((int64_t) i + insn->imm + 1));
+                                if (frames[caller] < frames[callee] + 1 && frames[callee] < FRAMES_MAX) {
+                                        frames[caller] = frames[callee] + 1;
+                                        changed = true;
+                                }
+                        }
+                        if (insn_is_wide(insn))
+                                i++;
+                }
+        }
+        member->n_frames = frames[0] + 1;
         return 0;
 }
 
@@ -80,5 +128,5 @@ int member_scan(Member *member, size_t n_maps) {
         for (size_t i = 0; i < member->n_insns; i++)
                 if (starts[i])
                         member->subprograms[member->n_subprograms++] = (uint32_t) i;
-        return 0;
+        return count_frames(member);
 }

@@ -40,7 +40,9 @@ typedef struct Member {
         /* member_scan() */
         uint32_t *subprograms; /* first instructions, ascending; [0] is 0 */
         size_t n_subprograms;
-        bool *uses_map; /* by index of map */
+        unsigned n_frames; /* functions that call each other, at most, the main one included; callbacks count as
+                              called */
+        bool *uses_map;    /* by index of map */
         size_t n_uses_map;
         unsigned n_tail_calls;
         bool packet_loads; /* has BPF_LD_ABS or BPF_LD_IND, which end the function behind the author's back */
@@ -76,6 +78,11 @@ static inline bool insn_is_module_variable(const struct bpf_insn *insn) {
 
 static inline bool insn_is_call(const struct bpf_insn *insn, unsigned kind) {
         return insn->code == (BPF_JMP | BPF_CALL) && insn->src_reg == kind;
+}
+
+/* Does it call a function of the program, or hand its address on? imm is the distance behind the instruction. */
+static inline bool insn_calls_function(const struct bpf_insn *insn) {
+        return insn_is_call(insn, BPF_PSEUDO_CALL) || (insn_is_wide(insn) && insn->src_reg == BPF_PSEUDO_FUNC);
 }
 
 static inline bool insn_is_tail_call(const struct bpf_insn *insn) {

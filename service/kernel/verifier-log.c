@@ -158,8 +158,11 @@ bool verifier_log_too_complex(const char *log) {
 }
 
 bool verifier_log_too_deep(const char *log) {
-        return strstr(log, "combined stack size of") || strstr(log, "frames is too deep") ||
-               strstr(log, "call stack of previous frames is");
+        return strstr(log, "combined stack size of") || strstr(log, "call stack of previous frames is");
+}
+
+bool verifier_log_too_nested(const char *log) {
+        return strstr(log, "frames is too deep");
 }
 
 /* Words of bpf_dev_bound_kfunc_check() of the kernel. */

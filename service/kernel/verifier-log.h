@@ -44,7 +44,8 @@ bool verifier_log_has_reason(const char *log);
 
 /* Is this what the log complains of? */
 bool verifier_log_too_complex(const char *log); /* over a million instructions processed */
-bool verifier_log_too_deep(const char *log);    /* stack of the called functions together, or number of calls */
+bool verifier_log_too_deep(const char *log);    /* stack of the called functions together */
+bool verifier_log_too_nested(const char *log);  /* functions that call each other */
 
 /* Does the program call what only programs may that are bound to an interface (bpf_xdp_metadata_*())? */
 bool verifier_log_wants_device(const char *log);

@@ -612,7 +612,7 @@ static void test_deep_calls(void **state) {
         fused = must_build(*state, HOOK_XDP, programs, 2, NULL, &info);
         assert_int_equal(info.forms[0], SLOT_FORM_SLOT);
         assert_non_null(strstr(info.reasons[0], "too deep"));
-        assert_int_not_equal(info.forms[1], SLOT_FORM_SLOT);
+        assert_int_equal(info.forms[1], SLOT_FORM_INLINED);
         assert_int_equal(test_run(fused, NULL, 0, 1), 1);
         kernel_fused_free(fused);
         unref_all(programs, 2);

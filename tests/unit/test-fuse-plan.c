@@ -99,6 +99,17 @@ static void test_forms(void **state) {
         assert_int_equal(m[2].form, SLOT_FORM_SLOT);
         assert_int_equal(m[1].form, SLOT_FORM_STATIC);
 
+        /* calls too nested: a called one with most of them, whatever its stack; inlined ones are no matter */
+        for (size_t i = 0; i < 3; i++)
+                m[i].form = i == 2 ? SLOT_FORM_INLINED : SLOT_FORM_GLOBAL;
+        member->n_frames = 8;
+        calls->n_frames = 2;
+        assert_false(fuse_form_retreat(m, 3, NULL, FUSE_COMPLAINT_NESTED, false));
+        assert_true(fuse_form_retreat(m, 3, NULL, FUSE_COMPLAINT_NESTED, true));
+        assert_int_equal(m[0].form, SLOT_FORM_SLOT);
+        assert_int_equal(m[1].form, SLOT_FORM_GLOBAL);
+        assert_int_equal(m[2].form, SLOT_FORM_INLINED);
+
         /* what members exclude each other from */
         for (size_t i = 0; i < 3; i++)
                 m[i] = (FuseMember){ .member = member, .form = SLOT_FORM_INLINED };

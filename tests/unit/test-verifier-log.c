@@ -53,7 +53,9 @@ static void test_limits(void **state) {
         assert_true(verifier_log_too_complex(
                 "BPF program is too large. Processed 1000001 insn\nprocessed 1000001 insns"));
         assert_true(verifier_log_too_deep("combined stack size of 3 calls is 544. Too large\n"));
-        assert_true(verifier_log_too_deep("the call stack of 9 frames is too deep !\n"));
+        assert_false(verifier_log_too_deep("the call stack of 9 frames is too deep !\n"));
+        assert_true(verifier_log_too_nested("the call stack of 9 frames is too deep !\n"));
+        assert_false(verifier_log_too_nested("combined stack size of 3 calls is 544. Too large\n"));
 }
 
 static void test_odd_logs(void **state) {
