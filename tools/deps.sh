@@ -37,7 +37,7 @@ debian_packages() {
                 ;;
         valgrind) printf '%s\n' valgrind libc6-dbg ;;
         demo) printf '%s\n' iproute2 iputils-ping procps python3 ;;
-        bench) printf '%s\n' strace gnuplot-nox ;;
+        bench) printf '%s\n' strace iproute2 gnuplot-nox libxdp1 ;;
         fuzz) printf '%s\n' "$(clang_runtime)" ;;
         lint) printf '%s\n' clang-format clang-tidy cppcheck shellcheck git ;;
         esac
@@ -56,7 +56,7 @@ fedora_packages() {
                 ;;
         valgrind) printf '%s\n' valgrind ;;
         demo) printf '%s\n' iproute iputils procps-ng python3 ;;
-        bench) printf '%s\n' strace gnuplot-minimal ;;
+        bench) printf '%s\n' strace iproute gnuplot-minimal libxdp ;;
         fuzz) printf '%s\n' compiler-rt ;;
         lint) printf '%s\n' clang-tools-extra cppcheck ShellCheck git-core ;;
         esac

@@ -6,11 +6,15 @@
  * tests/bench/bench-datapath.py, which runs it.
  */
 #include <sched.h>
+#include <signal.h>
 #include <stdarg.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <time.h>
 
 #include "run.h"
+#include "util/json.h"
 #include "util/log.h"
 
 static const char *const part_table[_PART_MAX] = {
@@ -55,6 +59,7 @@ void must(int r, const Error *error, const char *format, ...) {
 }
 
 void note(const char *format, ...) {
+        _cleanup_json_ json_object *object = NULL;
         _cleanup_free_ char *text = NULL;
         va_list ap;
 
@@ -62,7 +67,10 @@ void note(const char *format, ...) {
         if (vasprintf(&text, format, ap) < 0)
                 die("Out of memory.");
         va_end(ap);
-        printf("{\"note\": \"%s\"}\n", text);
+        object = json_object_new_object();
+        if (!object || json_object_object_add(object, "note", json_object_new_string(text)) < 0)
+                die("Out of memory.");
+        puts(json_object_to_json_string(object));
 }
 
 uint64_t cpu_nsec(void) {
@@ -118,8 +126,24 @@ static void parse(char **argv, Settings *ret) {
         ret->swaps = parse_number(argv[6], 1000000);
 }
 
-int main(int argc, char **argv) {
+/* All that there is of a run belongs to this process, so it goes with whoever started it; descriptors are many; and
+ * each run has another order. */
+static void settle_process(void) {
         struct rlimit files;
+        unsigned seed;
+
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+                die("This process can't be tied to its parent: %s.", strerror(errno));
+        if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+                files.rlim_cur = files.rlim_max = MAX2(files.rlim_max, 1U << 16);
+                (void) setrlimit(RLIMIT_NOFILE, &files);
+        }
+        if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
+                die("There are no random numbers: %s.", strerror(errno));
+        srandom(seed);
+}
+
+int main(int argc, char **argv) {
         Settings settings = {};
 
         if (argc != 7)
@@ -127,10 +151,7 @@ int main(int argc, char **argv) {
         parse(argv, &settings);
 
         log_close();
-        if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-                files.rlim_cur = files.rlim_max = MAX2(files.rlim_max, 1U << 16);
-                (void) setrlimit(RLIMIT_NOFILE, &files);
-        }
+        settle_process();
         if (settings.parts & (1U << PART_TRAFFIC))
                 bench_traffic(&settings);
         pin_thread(true);

@@ -3,6 +3,8 @@
 
 #include "rounds.h"
 
+#define SWEEPS 5
+
 unsigned settings_n_max(const Settings *settings) {
         unsigned n = 1;
 
@@ -29,38 +31,29 @@ static void shuffle(Cell *cells, size_t n) {
         }
 }
 
-#define CALLS 5
+static void measure_cell(Cell *cell, const Cell *floor, unsigned packets,
+                         double (*measure)(void *item, unsigned packets)) {
+        double below = measure(floor->item, packets), value = measure(cell->item, packets);
 
-typedef struct Sample {
-        double value;
-        double floor;
-} Sample;
-
-static Sample measure_cell(const Cell *cell, const Cell *floor, unsigned packets,
-                           double (*measure)(void *item, unsigned packets)) {
-        Sample best = { INFINITY, INFINITY };
-
-        for (unsigned i = 0; i < CALLS; i++) {
-                double below = measure(floor->item, packets), value = measure(cell->item, packets);
-
-                best.floor = MIN2(best.floor, below);
-                best.value = MIN2(best.value, value);
-        }
-        return best;
+        cell->best_floor = MIN2(cell->best_floor, below);
+        cell->best = MIN2(cell->best, value);
 }
 
 void rounds_measure(const Settings *settings, Part part, Cell *cells, size_t n_cells, const Cell *floor,
                     unsigned packets, double (*measure)(void *item, unsigned packets)) {
-        const Cell beside = *floor; /* it may be one of those that change places */
+        const Cell beside = *floor; /* it is one of those that change places */
 
         for (unsigned round = 0; round < settings->rounds; round++) {
-                shuffle(cells, n_cells);
-                for (size_t i = 0; i < n_cells; i++) {
-                        Sample sample = measure_cell(&cells[i], &beside, packets, measure);
-
-                        printf("{\"sample\": [\"%s\", \"%s\", %u, %u, %.3f, %.3f]}\n", part_to_string(part),
-                               cells[i].technique, cells[i].n, round, sample.value, sample.floor);
+                for (size_t i = 0; i < n_cells; i++)
+                        cells[i].best = cells[i].best_floor = INFINITY;
+                for (unsigned sweep = 0; sweep < SWEEPS; sweep++) {
+                        shuffle(cells, n_cells);
+                        for (size_t i = 0; i < n_cells; i++)
+                                measure_cell(&cells[i], &beside, packets, measure);
                 }
+                for (size_t i = 0; i < n_cells; i++)
+                        printf("{\"sample\": [\"%s\", \"%s\", %u, %u, %.3f, %.3f]}\n", part_to_string(part),
+                               cells[i].technique, cells[i].n, round, cells[i].best, cells[i].best_floor);
                 fflush(stdout);
         }
 }

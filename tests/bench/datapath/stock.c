@@ -8,18 +8,26 @@ int stock_map(const Stock *stock, unsigned n, unsigned i) {
         return stock->maps[n > BENCH_OWN_MAPS_MAX ? i / 2 : i];
 }
 
-struct bpf_object *stock_open(const Stock *stock, const char *name, const char *program,
-                              struct bpf_program **ret_program) {
-        _cleanup_free_ char *path = NULL, *function = NULL;
-        struct bpf_program *candidate;
+struct bpf_object *stock_open_all(const Settings *settings, const char *name) {
+        _cleanup_free_ char *path = NULL;
         struct bpf_object *object;
 
-        if (asprintf(&path, "%s/tests/bench/datapath/%s.bpf.o", stock->settings->build_dir, name) < 0 ||
-            asprintf(&function, "%s_%s", stock->prefix, program) < 0)
+        if (asprintf(&path, "%s/tests/bench/datapath/%s.bpf.o", settings->build_dir, name) < 0)
                 die("Out of memory.");
         object = bpf_object__open_file(path, NULL);
         if (!object)
                 die("%s: %s.", path, strerror(errno));
+        return object;
+}
+
+struct bpf_object *stock_open(const Stock *stock, const char *name, const char *program,
+                              struct bpf_program **ret_program) {
+        struct bpf_object *object = stock_open_all(stock->settings, name);
+        _cleanup_free_ char *function = NULL;
+        struct bpf_program *candidate;
+
+        if (asprintf(&function, "%s_%s", stock->prefix, program) < 0)
+                die("Out of memory.");
 
         *ret_program = NULL;
         bpf_object__for_each_program(candidate, object) {
@@ -30,7 +38,7 @@ struct bpf_object *stock_open(const Stock *stock, const char *name, const char *
                 must(bpf_program__set_autoload(candidate, wanted), NULL, "%s", function);
         }
         if (!*ret_program)
-                die("%s has no program %s.", path, function);
+                die("%s.bpf.o has no program %s.", name, function);
         return object;
 }
 
@@ -40,6 +48,21 @@ struct bpf_map *stock_find_map(struct bpf_object *object, const char *name) {
         if (!map)
                 die("%s has no map %s.", bpf_object__name(object), name);
         return map;
+}
+
+struct bpf_map *stock_find_section(struct bpf_object *object, const char *section) {
+        struct bpf_map *map;
+
+        bpf_object__for_each_map(map, object) if (endswith(bpf_map__name(map), section)) return map;
+        die("%s has no section %s.", bpf_object__name(object), section);
+}
+
+int stock_find_program(struct bpf_object *object, const char *name) {
+        struct bpf_program *p = bpf_object__find_program_by_name(object, name);
+
+        if (!p)
+                die("%s has no program %s.", bpf_object__name(object), name);
+        return bpf_program__fd(p);
 }
 
 int stock_load(struct bpf_object *object, struct bpf_program *program) {
@@ -149,7 +172,6 @@ Stock *stock_new(const Settings *settings, Hook hook, unsigned n_max) {
         must(kernel_new(NULL, TC_ATTACH_AUTO, &stock->kernel), NULL, "The kernel layer can't start");
         stock->empty_fd = load_edge(stock, stock->prefix, "empty");
         stock->pass_fd = load_edge(stock, "xdp", "empty");
-        stock->drop_fd = load_edge(stock, "tc", "drop");
 
         make_maps(stock);
         for (unsigned i = 0; i < MIN2(n_max, BENCH_OWN_MAPS_MAX); i++) {

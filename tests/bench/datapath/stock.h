@@ -20,7 +20,7 @@ typedef struct Stock {
         unsigned n_max;
 
         int empty_fd;                                /* lets all go on */
-        int pass_fd, drop_fd;                        /* for XDP, for TC */
+        int pass_fd;                                 /* for XDP */
         int maps[BENCH_N_MAX];                       /* counters of all members but ours; see stock_map() */
         KernelProgram *own[BENCH_OWN_MAPS_MAX];      /* members for the service's builder */
         KernelProgram *paired[BENCH_N_MAX];          /* the same with shared maps; where chains are that long */
@@ -36,6 +36,9 @@ Stock *stock_new(const Settings *settings, Hook hook, unsigned n_max);
 /* The counters of member i in a chain of n, but not in ours. Borrowed. */
 int stock_map(const Stock *stock, unsigned n, unsigned i);
 
+/* Opens an object of the build tree, to load all of it. */
+struct bpf_object *stock_open_all(const Settings *settings, const char *name);
+
 /* Opens an object of the build tree ("limit") of which only `program` is to be loaded, as PREFIX_program. */
 struct bpf_object *stock_open(const Stock *stock, const char *object, const char *program,
                               struct bpf_program **ret_program);
@@ -48,3 +51,9 @@ void stock_share_maps(const Stock *stock, struct bpf_object *object, unsigned n)
 
 /* The map of an object, or a chain's member. */
 struct bpf_map *stock_find_map(struct bpf_object *object, const char *name);
+
+/* The map with the variables of a section of an object, ".bss". */
+struct bpf_map *stock_find_section(struct bpf_object *object, const char *section);
+
+/* The descriptor of a loaded object's program. Borrowed. */
+int stock_find_program(struct bpf_object *object, const char *name);

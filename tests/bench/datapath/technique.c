@@ -2,6 +2,7 @@
 #include <bpf/bpf.h>
 #include <linux/pkt_cls.h>
 
+#include "libxdp.h"
 #include "technique.h"
 
 static int make_empty(const Stock *stock, _unused_ Chain *chain) {
@@ -108,48 +109,51 @@ static int make_list(const Stock *stock, Chain *chain) {
         return -EBADF;
 }
 
-/* Puts a member in the place of one function of a dispatcher. The kernel keeps the link as long as the object. */
-static int replace_slot(const Stock *stock, Chain *chain, int dispatcher, unsigned i) {
+/* The kernel keeps the link as long as the object. */
+static int replace_function(const Stock *stock, const Chain *chain, int program, const char *function, unsigned i) {
         struct bpf_object *object;
         struct bpf_program *p;
-        char function[64];
         int r;
 
-        snprintf(function, sizeof(function), "%s_slot_%02o", stock->prefix, i);
         object = stock_open(stock, "member", i % 2 ? "odd" : "even", &p);
         must(bpf_map__reuse_fd(stock_find_map(object, "counter"), chain->counters[i]), NULL, "counter");
         must(bpf_program__set_type(p, BPF_PROG_TYPE_EXT), NULL, "%s", function);
         must(bpf_program__set_expected_attach_type(p, 0), NULL, "%s", function);
-        must(bpf_program__set_attach_target(p, dispatcher, function), NULL, "%s", function);
+        must(bpf_program__set_attach_target(p, program, function), NULL, "%s", function);
         r = bpf_object__load(object);
-        if (r >= 0 && !bpf_program__attach_freplace(p, dispatcher, function))
+        if (r >= 0 && !bpf_program__attach_freplace(p, program, function))
                 r = -errno;
         if (r < 0)
                 bpf_object__close(object);
         return r;
 }
 
-static int make_freplace(const Stock *stock, Chain *chain) {
+bool chain_replace_function(const Stock *stock, const Chain *chain, int program, const char *function, unsigned i) {
         static bool told;
+        int r = replace_function(stock, chain, program, function, i);
+
+        if (r < 0 && !told)
+                note("This kernel refuses freplace programs (%s), which libxdp and bpfman need. The technique "
+                     "\"dispatcher\" is their dispatcher with functions that were compiled into it, which has the "
+                     "same calls without freplace's jump; \"libxdp-empty\" is libxdp's own with nothing in it.",
+                     strerror(-r));
+        told = told || r < 0;
+        return r >= 0;
+}
+
+static int make_freplace(const Stock *stock, Chain *chain) {
         int fd = make_compiled(stock, chain, "dispatcher");
 
         for (unsigned i = 0; i < chain->n; i++) {
-                int r;
+                char function[32];
 
+                snprintf(function, sizeof(function), "%s_slot_%02o", stock->prefix, i);
                 /* not the maps of the functions that are replaced, so that it shows which of both ran */
                 chain->counters[i] = stock->maps[chain->n + i];
-                r = replace_slot(stock, chain, fd, i);
-
-                if (r >= 0)
-                        continue;
-                if (!told)
-                        note("This kernel refuses freplace programs (%s), which libxdp and bpfman need. Their "
-                             "dispatcher is measured with functions that were compiled into it instead, which has "
-                             "the same calls without freplace's jump.",
-                             strerror(-r));
-                told = true;
-                close(fd);
-                return -ENOTSUP;
+                if (!chain_replace_function(stock, chain, fd, function, i)) {
+                        close(fd);
+                        return -ENOTSUP;
+                }
         }
         return fd;
 }
@@ -168,6 +172,8 @@ const Technique techniques[] = {
         { "slot", SLOTS_MAX, make_ours, SLOT_FORM_SLOT, COUNTER_LEVEL_OFF, .runnable = true },
         { "dispatcher", 10, make_dispatcher, .runnable = true },
         { "freplace", 10, make_freplace, .runnable = true },
+        { "libxdp", 10, libxdp_make, .runnable = true, .xdp_only = true },
+        { "libxdp-empty", 10, libxdp_make_empty, .runnable = true, .xdp_only = true },
         { "linked", STOCK_LINKED_MAX, make_linked, .runnable = true },
         { "list", BENCH_N_MAX, make_list },
 };
@@ -181,8 +187,10 @@ const Technique *technique_find(const char *name) {
 }
 
 bool chain_make(const Stock *stock, const Technique *technique, unsigned n, Chain *ret) {
-        *ret = (Chain){ .technique = technique, .n = n };
+        *ret = (Chain){ .technique = technique, .n = n, .n_counted = n };
         if (n > technique->n_max || (technique->n_max > 0) != (n > 0))
+                return false;
+        if (technique->xdp_only && hook_is_tc(stock->hook))
                 return false;
         ret->fd = technique->make(stock, ret);
         return ret->fd != -ENOTSUP;
@@ -194,7 +202,7 @@ void chain_read(const Chain *chain, uint64_t ret[BENCH_N_MAX]) {
 
         if (!values)
                 die("Out of memory.");
-        for (unsigned i = 0; i < chain->n; i++) {
+        for (unsigned i = 0; i < chain->n_counted; i++) {
                 uint32_t key = (i + chain->odd) % 2;
 
                 must(bpf_map_lookup_elem(chain->counters[i], &key, values), NULL, "A counter can't be read");
@@ -208,7 +216,7 @@ void chain_check(const Chain *chain, const uint64_t before[BENCH_N_MAX], uint64_
         uint64_t after[BENCH_N_MAX];
 
         chain_read(chain, after);
-        for (unsigned i = 0; i < chain->n; i++)
+        for (unsigned i = 0; i < chain->n_counted; i++)
                 if (after[i] - before[i] != packets)
                         die("%s, %u members: member %u met %llu of %llu packets.", chain->technique->name, chain->n,
                             i, (unsigned long long) (after[i] - before[i]), (unsigned long long) packets);

@@ -27,6 +27,7 @@ struct Chain {
         int list[BENCH_N_MAX];     /* its programs one by one, where it is a list; borrowed */
         int counters[BENCH_N_MAX]; /* by member; borrowed. Member i counts in entry (i + odd) % 2 */
         unsigned odd;
+        unsigned n_counted; /* members that count: all of them, unless there are none */
 };
 
 extern const Technique techniques[];
@@ -36,6 +37,9 @@ const Technique *technique_find(const char *name);
 
 /* False: there is no such chain here, for a reason that a note tells or that the tables show. */
 bool chain_make(const Stock *stock, const Technique *technique, unsigned n, Chain *ret);
+
+/* Puts member i in the place of a function of a program, for good; false: the kernel refuses, which a note tells. */
+bool chain_replace_function(const Stock *stock, const Chain *chain, int program, const char *function, unsigned i);
 
 /* How many packets each member has counted, on all CPUs. */
 void chain_read(const Chain *chain, uint64_t ret[BENCH_N_MAX]);

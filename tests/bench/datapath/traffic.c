@@ -6,8 +6,7 @@
  *
  * The first makes as many numbered packets as the machine gives, on one CPU, the last checks which programs they
  * met and drops them. Meanwhile another CPU exchanges the whole chain of eight for another generation of it, again
- * and again: built, verified, put into effect and pinned by the service's own library. For comparison, the programs
- * of the kernel's own tcx list are exchanged, link by link.
+ * and again. exchange.h says what kinds of chains there are.
  *
  *      {"traffic": {"chain": "xdp", "members": 8, "swaps": …, "seconds": …, "packets": …, "sent": …,
  *                   "lost": …, "wire": …, "mixed": …, "wrong": …, "reordered": …, "seen-generations": …}}
@@ -24,33 +23,19 @@
 #include <signal.h>
 #include <sys/mount.h>
 
-#include "kernel/attach.h"
-#include "kernel/uapi.h"
-#include "stock.h"
+#include "exchange.h"
 #include "trace.h"
 #include "util/clock.h"
-#include "util/json.h"
 
-#define N_MEMBERS   8
-#define GENERATIONS 2
-#define LEAST_USEC  500000 /* however many exchanges that is */
-#define SENDER      "bct-b0"
-#define RECEIVER    "bct-b1"
+#define LEAST_USEC 500000 /* however many exchanges that is */
+#define SENDER     "bct-b0"
+#define RECEIVER   "bct-b1"
 
 typedef struct Traffic {
-        const Settings *settings;
-        Hook hook;
-        bool list; /* the kernel's own, not ours */
-        int ifindex;
-        Kernel *kernel;
+        Exchange exchange;
         struct bpf_object *ends; /* traffic.bpf.o */
         int send_fd;
         int pass_link;
-
-        KernelProgram *programs[GENERATIONS][N_MEMBERS];
-        KernelAttachment *attachment;
-        int list_fds[GENERATIONS][N_MEMBERS];
-        int links[N_MEMBERS];
 } Traffic;
 
 static void run_command(const char *command) {
@@ -73,173 +58,46 @@ static void enter_namespaces(void) {
         run_command("ip link set " RECEIVER " up");
 }
 
-static int load_one(struct bpf_object *object, const char *name) {
-        struct bpf_program *p = bpf_object__find_program_by_name(object, name);
-
-        if (!p)
-                die("There is no program %s.", name);
-        return bpf_program__fd(p);
-}
-
-static struct bpf_object *open_object(const Traffic *traffic, const char *name) {
-        _cleanup_free_ char *path = NULL;
-        struct bpf_object *object;
-
-        if (asprintf(&path, "%s/tests/bench/datapath/%s.bpf.o", traffic->settings->build_dir, name) < 0)
-                die("Out of memory.");
-        object = bpf_object__open_file(path, NULL);
-        if (!object)
-                die("%s: %s.", path, strerror(errno));
-        return object;
-}
-
-static struct bpf_map *find_section(struct bpf_object *object, const char *section) {
-        struct bpf_map *map;
-
-        bpf_object__for_each_map(map, object) if (endswith(bpf_map__name(map), section)) return map;
-        die("An object has no section %s.", section);
-}
-
-/* Both of our objects have two constants of 32 bits, in the order of their source. */
-static void set_constants(struct bpf_object *object, uint32_t first, uint32_t second) {
-        const uint32_t values[] = { first, second };
-
-        must(bpf_map__set_initial_value(find_section(object, ".rodata"), values, sizeof(values)), NULL, ".rodata");
-}
-
 static void load_ends(Traffic *traffic) {
-        LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = traffic->ifindex, .attach_point = BPF_TC_INGRESS);
+        LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = traffic->exchange.ifindex, .attach_point = BPF_TC_INGRESS);
         LIBBPF_OPTS(bpf_tc_opts, opts, .handle = 1, .priority = 1);
+        const uint32_t constants[] = { if_nametoindex(SENDER), EXCHANGE_MEMBERS };
 
-        traffic->ends = open_object(traffic, "traffic");
-        set_constants(traffic->ends, if_nametoindex(SENDER), N_MEMBERS);
+        traffic->ends = stock_open_all(traffic->exchange.settings, "traffic");
+        must(bpf_map__set_initial_value(stock_find_section(traffic->ends, ".rodata"), constants, sizeof(constants)),
+             NULL, ".rodata");
         must(bpf_object__load(traffic->ends), NULL, "traffic.bpf.o");
-        traffic->send_fd = load_one(traffic->ends, "xdp_send");
-        opts.prog_fd = load_one(traffic->ends, "tc_check");
+        traffic->send_fd = stock_find_program(traffic->ends, "xdp_send");
+        opts.prog_fd = stock_find_program(traffic->ends, "tc_check");
         must(bpf_tc_hook_create(&hook), NULL, "clsact");
         must(bpf_tc_attach(&hook, &opts), NULL, "The checking filter");
 }
 
-static KernelProgram *load_member(const Traffic *traffic, unsigned i, unsigned generation) {
-        _cleanup_free_ char *path = NULL, *name = NULL, *where = NULL, *text = NULL;
-        _cleanup_(program_info_done) ProgramInfo info = {};
-        _cleanup_json_ json_object *globals = NULL;
-        KernelProgram *program = NULL;
-        Error error = ERROR_INIT;
-
-        if (asprintf(&path, "%s/tests/bench/datapath/trace.bpf.o", traffic->settings->build_dir) < 0 ||
-            asprintf(&name, "member%u", i) < 0 || asprintf(&where, "programs.%s", name) < 0 ||
-            asprintf(&text, "{\"id\": %u, \"generation\": %u}", i, generation) < 0)
-                die("Out of memory.");
-        must(json_parse(text, strlen(text), &globals, NULL, &error), &error, "%s", text);
-        ProgramRequest request = {
-                .name = name,
-                .object_path = path,
-                .object_name = "trace.bpf.o",
-                .function = hook_is_tc(traffic->hook) ? "tc_trace" : "xdp_trace",
-                .globals = globals,
-                .where = where,
-        };
-        must(kernel_program_load(traffic->kernel, &request, &program, &info, &error), &error, "%s", name);
-        return program;
-}
-
-static int load_list_member(const Traffic *traffic, unsigned i, unsigned generation) {
-        struct bpf_object *object = open_object(traffic, "trace");
-
-        set_constants(object, i, generation);
-        must(bpf_object__load(object), NULL, "trace.bpf.o");
-        return load_one(object, "tc_trace");
-}
-
-static void exchange_list(Traffic *traffic, unsigned generation) {
-        for (unsigned i = 0; i < N_MEMBERS; i++)
-                if (traffic->links[i] < 0) {
-                        traffic->links[i] = bpf_link_create(traffic->list_fds[generation][i], traffic->ifindex,
-                                                            UAPI_TCX_INGRESS, NULL);
-                        must(traffic->links[i], NULL, "A tcx link");
-                } else
-                        must(bpf_link_update(traffic->links[i], traffic->list_fds[generation][i], NULL), NULL,
-                             "An exchange in the tcx list");
-}
-
-/* Builds and puts into effect, as the service does. */
-static void exchange_chain(Traffic *traffic, unsigned generation) {
-        FuseSlot slots[N_MEMBERS];
-        FuseRequest request = {
-                .interface = RECEIVER,
-                .ifindex = traffic->ifindex,
-                .hook = traffic->hook,
-                .signature = generation ? "11111111111111" : "00000000000000",
-                .slots = slots,
-                .n_slots = N_MEMBERS,
-                .attachment = traffic->attachment,
-        };
-        ChainCommit item = {
-                .interface = RECEIVER,
-                .ifindex = traffic->ifindex,
-                .hook = traffic->hook,
-                .mode = hook_is_tc(traffic->hook) ? ATTACH_MODE_BEST : ATTACH_MODE_NATIVE,
-                .attachment = traffic->attachment,
-        };
-        Error error = ERROR_INIT;
-        FusedInfo info;
-
-        for (unsigned i = 0; i < N_MEMBERS; i++) {
-                KernelProgram *program = traffic->programs[generation][i];
-
-                slots[i] = (FuseSlot){
-                        .program = program,
-                        .name = program->name,
-                        .proceed_on = verdict_default_proceed_on(traffic->hook),
-                        .seat = i,
-                };
-        }
-        must(kernel_chain_build(traffic->kernel, &request, &item.fused, &info, &error), &error, "Building");
-        must(kernel_chain_commit(traffic->kernel, &item, 1), &item.error, "Exchanging");
-        kernel_chain_release(traffic->kernel, &item);
-        traffic->attachment = item.attachment;
-}
-
-static void exchange(Traffic *traffic, unsigned generation) {
-        if (traffic->list)
-                exchange_list(traffic, generation);
-        else
-                exchange_chain(traffic, generation);
-}
-
 /* veth takes frames of others only where the receiving side has XDP on. */
+static void put_xdp_on(Traffic *traffic) {
+        LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = 1U << 2 /* XDP_FLAGS_DRV_MODE */);
+        struct bpf_object *edge = stock_open_all(traffic->exchange.settings, "edge");
+
+        must(bpf_object__load(edge), NULL, "edge.bpf.o");
+        traffic->pass_link =
+                bpf_link_create(stock_find_program(edge, "xdp_empty"), traffic->exchange.ifindex, BPF_XDP, &opts);
+        must(traffic->pass_link, NULL, "XDP on a veth");
+}
+
 static void prepare(Traffic *traffic) {
-        struct bpf_object *edge;
-
         enter_namespaces();
-        traffic->ifindex = (int) if_nametoindex(RECEIVER);
-        must(kernel_new(NULL, TC_ATTACH_AUTO, &traffic->kernel), NULL, "The kernel layer can't start");
+        traffic->exchange.ifindex = (int) if_nametoindex(RECEIVER);
+        must(kernel_new(NULL, TC_ATTACH_AUTO, &traffic->exchange.kernel), NULL, "The kernel layer can't start");
         load_ends(traffic);
-        traffic->pass_link = -EBADF;
-        if (hook_is_tc(traffic->hook)) {
-                LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = 1U << 2 /* XDP_FLAGS_DRV_MODE */);
-
-                edge = open_object(traffic, "edge");
-                must(bpf_object__load(edge), NULL, "edge.bpf.o");
-                traffic->pass_link = bpf_link_create(load_one(edge, "xdp_empty"), traffic->ifindex, BPF_XDP, &opts);
-                must(traffic->pass_link, NULL, "XDP on a veth");
-        }
-        for (unsigned g = 0; g < GENERATIONS; g++)
-                for (unsigned i = 0; i < N_MEMBERS; i++) {
-                        traffic->links[i] = -EBADF;
-                        if (traffic->list)
-                                traffic->list_fds[g][i] = load_list_member(traffic, i, g);
-                        else
-                                traffic->programs[g][i] = load_member(traffic, i, g);
-                }
-        exchange(traffic, 0);
+        if (hook_is_tc(traffic->exchange.hook))
+                put_xdp_on(traffic);
+        exchange_start(&traffic->exchange);
 }
 
 static void read_state(const Traffic *traffic, struct trace_state *ret) {
         const uint32_t key = 0;
 
-        must(bpf_map_lookup_elem(bpf_map__fd(find_section(traffic->ends, ".bss")), &key, ret), NULL, ".bss");
+        must(bpf_map_lookup_elem(bpf_map__fd(stock_find_section(traffic->ends, ".bss")), &key, ret), NULL, ".bss");
 }
 
 /* Packets that the veth had no room for; the sending end shows the same ones again. */
@@ -304,15 +162,17 @@ static void report(const Traffic *traffic, unsigned swaps, uint64_t usec, uint32
                "%u, \"sent\": %u, "
                "\"lost\": %" PRId64 ", \"wire\": %" PRIu64 ", \"mixed\": %llu, \"wrong\": %llu, \"reordered\": %llu, "
                "\"seen-generations\": %llu}}\n",
-               traffic->list ? "tcx-list" : hook_to_string(traffic->hook), N_MEMBERS, swaps, (double) usec / 1e6,
-               packets, state->sent, (int64_t) state->sent - (int64_t) state->seen - (int64_t) wire, wire,
+               exchange_name(&traffic->exchange), EXCHANGE_MEMBERS, swaps, (double) usec / 1e6, packets, state->sent,
+               (int64_t) state->sent - (int64_t) state->seen - (int64_t) wire, wire,
                (unsigned long long) state->mixed, (unsigned long long) state->wrong,
                (unsigned long long) state->reordered, (unsigned long long) state->generations);
         fflush(stdout);
 }
 
-static void measure(const Settings *settings, Hook hook, bool list) {
-        Traffic traffic = { .settings = settings, .hook = hook, .list = list };
+static void measure(const Settings *settings, Hook hook, ExchangeKind kind) {
+        Traffic traffic = {
+                .exchange = { .settings = settings, .kind = kind, .hook = hook, .interface = RECEIVER },
+        };
         struct trace_state state;
         uint64_t started, usec;
         unsigned swaps = 0;
@@ -325,7 +185,7 @@ static void measure(const Settings *settings, Hook hook, bool list) {
         packets = state.sent;
         started = usec_now(CLOCK_MONOTONIC);
         do {
-                exchange(&traffic, ++swaps % GENERATIONS);
+                exchange_to(&traffic.exchange, ++swaps % EXCHANGE_GENERATIONS);
                 usec = usec_now(CLOCK_MONOTONIC) - started;
         } while (swaps < settings->swaps || usec < LEAST_USEC);
         read_state(&traffic, &state);
@@ -333,12 +193,14 @@ static void measure(const Settings *settings, Hook hook, bool list) {
         stop_sending(thread);
         read_state(&traffic, &state);
         report(&traffic, swaps, usec, packets, &state);
-        if (traffic.attachment)
-                kernel_chain_detach(traffic.kernel, traffic.attachment);
+        exchange_end(&traffic.exchange);
 }
 
+/* The sender has the first of our CPUs to itself. */
 void bench_traffic(const Settings *settings) {
-        measure(settings, HOOK_XDP, false);
-        measure(settings, HOOK_TC_INGRESS, false);
-        measure(settings, HOOK_TC_INGRESS, true);
+        pin_thread(true);
+        measure(settings, HOOK_XDP, EXCHANGE_OURS);
+        measure(settings, HOOK_TC_INGRESS, EXCHANGE_OURS);
+        measure(settings, HOOK_XDP, EXCHANGE_LINKED);
+        measure(settings, HOOK_TC_INGRESS, EXCHANGE_TCX_LIST);
 }
