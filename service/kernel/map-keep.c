@@ -74,13 +74,33 @@ static int open_types(int map_fd) {
         return fd < 0 ? -errno : fd;
 }
 
-static bool may_keep(const Object *object, const struct bpf_map *map, const MapInfo *old, bool same_object) {
+/* Larger arrays of programs are taken for filled ones. */
+#define PROG_ARRAY_LOOKED_INTO 4096
+
+static bool prog_array_is_empty(const MapInfo *info, int fd) {
+        uint32_t program;
+
+        if (info->frozen)
+                return true; /* empty when it was frozen */
+        if (info->max_entries > PROG_ARRAY_LOOKED_INTO)
+                return false;
+        for (uint32_t key = 0; key < info->max_entries; key++)
+                if (bpf_map_lookup_elem(fd, &key, &program) >= 0 || errno != ENOENT)
+                        return false;
+        return true;
+}
+
+static bool may_keep(const Object *object, const struct bpf_map *map, const MapInfo *old, int old_fd,
+                     const ProgramRequest *request) {
         const char *name = object_map_name(map);
+        bool same_object = request->same_object;
 
         if (!definition_agrees(map, old) || object_fills_prog_array(object, map))
                 return false;
-        /* an empty one, which was frozen when tail calls into it were left out */
-        if (old->type_number == BPF_MAP_TYPE_PROG_ARRAY && old->frozen)
+        /* A frozen one can't be filled, should that be wanted now, and an empty one is to be frozen, should it not.
+         */
+        if (old->type_number == BPF_MAP_TYPE_PROG_ARRAY && (old->frozen || !request->keep_tail_calls) &&
+            prog_array_is_empty(old, old_fd))
                 return false;
         if (!same_object && has_own_types(object, map))
                 return false;
@@ -104,7 +124,7 @@ int map_keep(Object *object, const ProgramRequest *request, bool **ret_kept) {
         object_for_each_map(map, object) {
                 ssize_t i = previous ? kernel_program_find_map(previous, object_map_name(map)) : -ENOENT;
 
-                if (i >= 0 && may_keep(object, map, &previous->info.maps[i], request->same_object)) {
+                if (i >= 0 && may_keep(object, map, &previous->info.maps[i], previous->map_fds[i], request)) {
                         int r = bpf_map__reuse_fd(map, previous->map_fds[i]);
 
                         if (r < 0)

@@ -148,6 +148,15 @@ def programs_that_link_themselves():
         assert lab.variable("linked") == 60
         assert lab.slot("linked")["verdicts"] == {"pass": 20}
 
+        # Nobody filled it: it need not be kept. Somebody did: it must be.
+        assert lab.put(linked()) == {"linked": "inlined", "end": "inlined"}
+        assert lab.put(linked(**{"keep-tail-calls": True})) == {"linked": "called", "end": "inlined"}
+        lab.inner.run("bpftool", "map", "update", "id", str(array_id(lab)), *key, "value", "id",
+                      str(lab.chain()["program-id"]))
+        filled = array_id(lab)
+        assert lab.put(linked()) == {"linked": "called", "end": "inlined"}
+        assert array_id(lab) == filled
+
 
 require_built()
 run_cases()
