@@ -120,8 +120,12 @@ int member_scan(Member *member, size_t n_maps) {
                         i++;
         }
 
-        for (size_t i = 0; i < member->n_insns; i++)
+        for (size_t i = 0; i < member->n_insns; i++) {
                 n += starts[i];
+                /* no function begins in the middle of an instruction */
+                if (insn_is_wide(&member->insns[i]) && starts[++i])
+                        return -EINVAL;
+        }
         member->subprograms = calloc(n, sizeof(uint32_t));
         if (!member->subprograms)
                 return -ENOMEM;
@@ -129,4 +133,20 @@ int member_scan(Member *member, size_t n_maps) {
                 if (starts[i])
                         member->subprograms[member->n_subprograms++] = (uint32_t) i;
         return count_frames(member);
+}
+
+uint32_t member_named_stack(const Member *member) {
+        int lowest = 0;
+
+        for (size_t i = 0; i < member_main_insns(member); i++) {
+                const struct bpf_insn *insn = &member->insns[i];
+                unsigned class = BPF_CLASS(insn->code);
+                bool loads = class == BPF_LDX && insn->src_reg == BPF_REG_10;
+
+                if (loads || ((class == BPF_ST || class == BPF_STX) && insn->dst_reg == BPF_REG_10))
+                        lowest = MIN2(lowest, (int) insn->off);
+                if (insn_is_wide(insn))
+                        i++;
+        }
+        return (uint32_t) -lowest;
 }

@@ -47,7 +47,8 @@ typedef struct Member {
         unsigned n_tail_calls;
         bool packet_loads; /* has BPF_LD_ABS or BPF_LD_IND, which end the function behind the author's back */
 
-        uint32_t main_stack; /* bytes of the main function's frame, UINT32_MAX: not known; from the verifier */
+        uint32_t main_stack; /* bytes of the main function's frame, UINT32_MAX: not known; from the verifier, and not
+                              * less than member_named_stack() */
 } Member;
 
 void member_free(Member *member);
@@ -56,6 +57,10 @@ DEFINE_CLEANUP(Member *, member_free)
 /* Finds subprograms, maps and tail calls in the instructions. n_maps bounds the indexes of maps. -EINVAL where
  * the instructions make no sense. */
 int member_scan(Member *member, size_t n_maps);
+
+/* Bytes of the main function's frame that its instructions name. That is more than the verifier says where it left
+ * out the saving of registers around calls that change none (bpf_fastcall), which in a larger program it may not. */
+uint32_t member_named_stack(const Member *member);
 
 /* Instructions of the main function. */
 static inline size_t member_main_insns(const Member *member) {

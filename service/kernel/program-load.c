@@ -151,7 +151,7 @@ static int describe(Load *load) {
         program->info.stack_depth = object->stats.stack_depth;
         program->info.load_usec = object->load_usec;
         program->member = TAKE_PTR(object->member);
-        program->member->main_stack = object->stats.main_stack;
+        program->member->main_stack = MAX2(object->stats.main_stack, member_named_stack(program->member));
         return free_and_strdup(&program->info.function, program->member->function);
 }
 
