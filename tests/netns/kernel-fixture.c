@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <sys/mount.h>
@@ -94,6 +95,21 @@ KernelProgram *must_load(Kernel *kernel, const TestProgram *what) {
         return program;
 }
 
+KernelProgram *test_load_function(Kernel *kernel, const char *object, const char *function, int verdict) {
+        char globals[64];
+
+        snprintf(globals, sizeof(globals), "{\"verdict\": %d}", verdict);
+        return must_load(kernel, &(TestProgram){ .name = function,
+                                                 .object = object,
+                                                 .function = function,
+                                                 .globals = verdict == TEST_NEUTRAL ? NULL : globals });
+}
+
+void test_unref_all(KernelProgram *const *programs, size_t n) {
+        for (size_t i = 0; i < n; i++)
+                kernel_program_unref(programs[i]);
+}
+
 int test_build(Kernel *kernel, Hook hook, KernelProgram *const *programs, size_t n, const uint32_t *proceed_on,
                KernelFused **ret, FusedInfo *ret_info, Error *error) {
         FuseSlot *slots = calloc(n + 1, sizeof(FuseSlot));
@@ -132,6 +148,19 @@ KernelFused *must_build(Kernel *kernel, Hook hook, KernelProgram *const *program
                 fail_msg("%s\n%s", strna(error.message), strna(error.log));
         assert_non_null(fused);
         return fused;
+}
+
+void make_order_packet(OrderPacket *packet) {
+        *packet = (OrderPacket){
+                .eth.h_proto = htons(ETH_P_IP),
+                .ip = { .version = 4,
+                        .ihl = 5,
+                        .ttl = 64,
+                        .protocol = IPPROTO_UDP,
+                        .tot_len = htons(sizeof(OrderPacket) - sizeof(struct ethhdr)) },
+                .udp.len = htons(sizeof(struct udphdr) + sizeof(struct order_payload)),
+        };
+        memcpy(packet->order.magic, ORDER_MAGIC, 4);
 }
 
 /* One by one: for more than one packet at a time the kernel patches the program into its XDP dispatcher first, which
@@ -195,4 +224,19 @@ unsigned test_count_fds(void) {
         while (readdir(dir))
                 n++;
         return n;
+}
+
+static unsigned fds_before;
+
+int test_remember_fds(void **state) {
+        fds_before = test_count_fds();
+        return 0;
+}
+
+int test_compare_fds(void **state) {
+        unsigned n = test_count_fds();
+
+        if (n != fds_before)
+                print_error("%u descriptors are open, %u were before\n", n, fds_before);
+        return n == fds_before ? 0 : -1;
 }

@@ -12,7 +12,11 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <linux/if_ether.h>
+#include <linux/ip.h>
+#include <linux/udp.h>
 
+#include "../bpf/order.h"
 #include "kernel/fused.h"
 #include "kernel/map-access.h"
 #include "kernel/program.h"
@@ -42,11 +46,27 @@ int test_load(Kernel *kernel, const TestProgram *what, KernelProgram **ret, Prog
 /* The same, failing the test with the error's text. */
 KernelProgram *must_load(Kernel *kernel, const TestProgram *what);
 
+/* Loads a program named after its function, which is to answer this, or what is neutral. */
+#define TEST_NEUTRAL INT32_MIN
+KernelProgram *test_load_function(Kernel *kernel, const char *object, const char *function, int verdict);
+
+void test_unref_all(KernelProgram *const *programs, size_t n);
+
 /* Builds a chain of programs, seats in order. proceed_on NULL: the default for all. */
 int test_build(Kernel *kernel, Hook hook, KernelProgram *const *programs, size_t n, const uint32_t *proceed_on,
                KernelFused **ret, FusedInfo *ret_info, Error *error);
 KernelFused *must_build(Kernel *kernel, Hook hook, KernelProgram *const *programs, size_t n,
                         const uint32_t *proceed_on, FusedInfo *ret_info);
+
+/* A UDP packet with room for a trace (tests/bpf/order.h). */
+typedef struct OrderPacket {
+        struct ethhdr eth;
+        struct iphdr ip;
+        struct udphdr udp;
+        struct order_payload order;
+} __attribute__((packed)) OrderPacket;
+
+void make_order_packet(OrderPacket *packet);
 
 /* Runs a packet (an empty Ethernet frame where data is NULL) through a chain `repeat` times; returns the verdict. */
 int test_run(const KernelFused *fused, const void *data, size_t size, unsigned repeat);
@@ -59,3 +79,7 @@ uint64_t test_hits(Kernel *kernel, KernelProgram *program);
 
 /* Number of descriptors that this process has open. */
 unsigned test_count_fds(void);
+
+/* Setup and teardown of a test: every descriptor that it opened must be closed at its end. */
+int test_remember_fds(void **state);
+int test_compare_fds(void **state);

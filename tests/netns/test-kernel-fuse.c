@@ -2,30 +2,14 @@
 /* Fused chains in the kernel: what they answer, in which order their members run, what they count, what they refuse.
  */
 
-#include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <fcntl.h>
-#include <linux/if_ether.h>
 #include <linux/if_link.h>
-#include <linux/ip.h>
-#include <linux/udp.h>
 #include <net/if.h>
 #include <sched.h>
 
-#include "../bpf/order.h"
 #include "kernel-fixture.h"
-#include "kernel/fuse-load.h"
-
-static KernelProgram *load(void **state, const char *object, const char *function, int verdict) {
-        char globals[64];
-
-        snprintf(globals, sizeof(globals), "{\"verdict\": %d}", verdict);
-        return must_load(*state, &(TestProgram){ .name = function,
-                                                 .object = object,
-                                                 .function = function,
-                                                 .globals = verdict == INT32_MIN ? NULL : globals });
-}
 
 /* With tail calls into arrays that may be filled later. */
 static KernelProgram *load_with_tail_calls(void **state, const char *object, const char *function) {
@@ -34,32 +18,9 @@ static KernelProgram *load_with_tail_calls(void **state, const char *object, con
                 &(TestProgram){ .name = function, .object = object, .function = function, .keep_tail_calls = true });
 }
 
-#define NEUTRAL INT32_MIN
-
-static void unref_all(KernelProgram **programs, size_t n) {
-        for (size_t i = 0; i < n; i++)
-                kernel_program_unref(programs[i]);
-}
-
-/* Every descriptor that a test opened must be closed at its end. */
-static unsigned fds_before;
-
-static int remember_fds(void **state) {
-        fds_before = test_count_fds();
-        return 0;
-}
-
-static int compare_fds(void **state) {
-        unsigned n = test_count_fds();
-
-        if (n != fds_before)
-                print_error("%u descriptors are open, %u were before\n", n, fds_before);
-        return n == fds_before ? 0 : -1;
-}
-
 static void test_two_members(void **state) {
-        KernelProgram *programs[] = { load(state, "verdict", "xdp_verdict", NEUTRAL),
-                                      load(state, "verdict", "xdp_verdict", 1) };
+        KernelProgram *programs[] = { test_load_function(*state, "verdict", "xdp_verdict", TEST_NEUTRAL),
+                                      test_load_function(*state, "verdict", "xdp_verdict", 1) };
         uint64_t counters[CHAIN_SEATS_MAX][COUNTER_CELLS];
         FusedInfo info;
         KernelFused *fused = must_build(*state, HOOK_XDP, programs, 2, NULL, &info);
@@ -81,7 +42,7 @@ static void test_two_members(void **state) {
         assert_true(info.insns > 40 && info.verified_insns > 40);
 
         kernel_fused_free(fused);
-        unref_all(programs, 2);
+        test_unref_all(programs, 2);
 }
 
 /* One program for each verdict, the last one for a value that is no verdict. */
@@ -89,8 +50,8 @@ static size_t load_verdicts(void **state, Hook hook, KernelProgram *ret[VERDICT_
         unsigned n = verdict_buckets(hook);
 
         for (unsigned i = 0; i < n; i++)
-                ret[i] = load(state, "verdict", hook_is_tc(hook) ? "tc_verdict" : "xdp_verdict",
-                              i + 1 < n ? verdict_bucket_to_value(hook, i) : 77);
+                ret[i] = test_load_function(*state, "verdict", hook_is_tc(hook) ? "tc_verdict" : "xdp_verdict",
+                                            i + 1 < n ? verdict_bucket_to_value(hook, i) : 77);
         return n;
 }
 
@@ -124,7 +85,7 @@ static void test_all_sets_xdp(void **state) {
         for (uint32_t set = 0; set < 1U << n; set++)
                 for (unsigned bucket = 0; bucket < n; bucket++)
                         check_proceed(state, HOOK_XDP, programs[bucket], bucket, programs[n - 1], set);
-        unref_all(programs, n);
+        test_unref_all(programs, n);
 }
 
 /* There are 2048 sets; those of one, of two and of all but one, and some of the others, three verdicts each. The
@@ -145,27 +106,7 @@ static void test_many_sets_tc(void **state) {
                                       programs[n - 1], set);
                 }
         }
-        unref_all(programs, n);
-}
-
-typedef struct OrderPacket {
-        struct ethhdr eth;
-        struct iphdr ip;
-        struct udphdr udp;
-        struct order_payload order;
-} __attribute__((packed)) OrderPacket;
-
-static void make_order_packet(OrderPacket *packet) {
-        *packet = (OrderPacket){
-                .eth.h_proto = htons(ETH_P_IP),
-                .ip = { .version = 4,
-                        .ihl = 5,
-                        .ttl = 64,
-                        .protocol = IPPROTO_UDP,
-                        .tot_len = htons(sizeof(OrderPacket) - sizeof(struct ethhdr)) },
-                .udp.len = htons(sizeof(struct udphdr) + sizeof(struct order_payload)),
-        };
-        memcpy(packet->order.magic, ORDER_MAGIC, 4);
+        test_unref_all(programs, n);
 }
 
 static void check_order(void **state, Hook hook, size_t n) {
@@ -202,7 +143,7 @@ static void check_order(void **state, Hook hook, size_t n) {
                       hook_to_string(hook), n, info.build_usec, info.load_usec, info.insns, info.verified_insns);
 
         kernel_fused_free(fused);
-        unref_all(programs, n);
+        test_unref_all(programs, n);
 }
 
 static void test_order(void **state) {
@@ -242,7 +183,7 @@ static void test_64_slots(void **state) {
 
 /* Any row of the counters may be a slot's. */
 static void test_seats(void **state) {
-        KernelProgram *program = load(state, "verdict", "xdp_verdict", NEUTRAL);
+        KernelProgram *program = test_load_function(*state, "verdict", "xdp_verdict", TEST_NEUTRAL);
         FuseSlot slots[] = { { program, "a", 1 << 2, CHAIN_SEATS_MAX - 1 },
                              { program, "b", 1 << 2, 3 },
                              { program, "c", 1 << 2, CHAIN_SEATS_MAX } };
@@ -265,116 +206,11 @@ static void test_seats(void **state) {
         kernel_program_unref(program);
 }
 
-/* Each kind of member, in the middle of a chain: the chain goes on behind it, and it did its work. */
-static const struct {
-        const char *object;
-        const char *function;
-        const char *type;
-        Hook hook;
-        int verdict;
-} kinds[] = {
-        { "adjust", "xdp_adjust_push", NULL, HOOK_XDP, 2 },
-        { "adjust", "xdp_adjust_pop", NULL, HOOK_XDP, 2 },
-        { "adjust", "xdp_adjust_meta", NULL, HOOK_XDP, 2 },
-        { "bigstack", "xdp_bigstack", NULL, HOOK_XDP, 2 },
-        { "callback", "xdp_callback", NULL, HOOK_XDP, 2 },
-        { "datasections", "xdp_datasections", NULL, HOOK_XDP, 2 },
-        { "globals", NULL, NULL, HOOK_XDP, 2 },
-        { "kfunc", "xdp_kfunc", NULL, HOOK_XDP, 2 },
-        { "manymaps", "xdp_manymaps", NULL, HOOK_XDP, 2 },
-        { "manytailcalls", "xdp_manytailcalls", NULL, HOOK_XDP, 2 },
-        { "maps", "xdp_maps", NULL, HOOK_XDP, 2 },
-        { "mixed", NULL, NULL, HOOK_XDP, 2 },
-        { "nobtf", "xdp_nobtf", NULL, HOOK_XDP, 2 },
-        { "nobtf", "tc_nobtf", NULL, HOOK_TC_INGRESS, -1 },
-        { "oddsection", "odd_xdp", NULL, HOOK_XDP, 2 },
-        { "oddsection", "odd_tc", NULL, HOOK_TC_EGRESS, -1 },
-        { "ringbuf", "xdp_ringbuf", NULL, HOOK_XDP, 2 },
-        { "spinlock", "xdp_spinlock", NULL, HOOK_XDP, 2 },
-        { "subprog", "xdp_subprog", NULL, HOOK_XDP, 2 },
-        { "subprog", "tc_subprog", NULL, HOOK_TC_INGRESS, -1 },
-        { "tailcall", "xdp_tailcall", NULL, HOOK_XDP, 2 },
-        { "tailcall", "tc_tailcall", NULL, HOOK_TC_INGRESS, -1 },
-        { "timer", "xdp_timer", NULL, HOOK_XDP, 2 },
-        { "toolong", "xdp_toolong", NULL, HOOK_XDP, 2 },
-        { "unknownsection", NULL, "xdp", HOOK_XDP, 2 },
-        { "verdict-v2", "xdp_verdict", NULL, HOOK_XDP, 2 },
-        { "voidctx", "xdp_voidctx", NULL, HOOK_XDP, 2 },
-        { "voidctx", "tc_voidctx", NULL, HOOK_TC_INGRESS, -1 },
-        { "frags", "xdp_frags", NULL, HOOK_XDP, 2 },
-};
-
-static void test_kinds(void **state) {
-        for (size_t i = 0; i < ELEMENTSOF(kinds); i++) {
-                bool tc = hook_is_tc(kinds[i].hook);
-                const char *plain = tc ? "tc_verdict" : "xdp_verdict";
-                KernelProgram *programs[] = {
-                        load(state, "verdict", plain, NEUTRAL),
-                        must_load(*state, &(TestProgram){ .name = "kind",
-                                                          .object = kinds[i].object,
-                                                          .function = kinds[i].function,
-                                                          .type = kinds[i].type }),
-                        load(state, "verdict", plain, tc ? 2 : 1),
-                };
-                uint64_t counters[CHAIN_SEATS_MAX][COUNTER_CELLS];
-                unsigned neutral = tc ? 0 : 2;
-                OrderPacket packet;
-                KernelFused *fused;
-                FusedInfo info;
-
-                make_order_packet(&packet);
-                fused = must_build(*state, kinds[i].hook, programs, 3, NULL, &info);
-                if (test_run(fused, &packet, sizeof(packet), 1) != (tc ? 2 : 1))
-                        fail_msg("%s: the chain did not go on", kinds[i].object);
-                test_counters(fused, counters);
-                assert_int_equal(counters[0][neutral], 1);
-                assert_int_equal(counters[1][neutral], 1);
-                assert_int_equal(counters[2][tc ? 3 : 1], 1);
-                assert_int_equal(test_hits(*state, programs[2]), 1);
-                if (kernel_program_find_map(programs[1], "hits") >= 0)
-                        assert_int_equal(test_hits(*state, programs[1]), 1);
-                print_message("%s: %s, %u of %u processed\n", kinds[i].object, slot_form_to_string(info.forms[1]),
-                              programs[1]->info.verified_insns, info.verified_insns);
-
-                kernel_fused_free(fused);
-                unref_all(programs, 3);
-        }
-}
-
-/* All kinds of members of XDP that fit together, in one chain. */
-static void test_all_kinds_together(void **state) {
-        static const char *const skipped[] = { "manymaps", "globals", "maps", "toolong" };
-        KernelProgram *programs[ELEMENTSOF(kinds)];
-        OrderPacket packet;
-        KernelFused *fused;
-        size_t n = 0;
-
-        for (size_t i = 0; i < ELEMENTSOF(kinds); i++) {
-                bool skip = hook_is_tc(kinds[i].hook);
-
-                for (size_t j = 0; j < ELEMENTSOF(skipped); j++)
-                        skip = skip || streq(kinds[i].object, skipped[j]);
-                if (!skip)
-                        programs[n++] = must_load(*state, &(TestProgram){ .name = kinds[i].object,
-                                                                          .object = kinds[i].object,
-                                                                          .function = kinds[i].function,
-                                                                          .type = kinds[i].type });
-        }
-        make_order_packet(&packet);
-        fused = must_build(*state, HOOK_XDP, programs, n, NULL, NULL);
-        assert_int_equal(test_run(fused, &packet, sizeof(packet), 1), 2);
-        for (size_t i = 0; i < n; i++)
-                if (kernel_program_find_map(programs[i], "hits") >= 0)
-                        assert_int_equal(test_hits(*state, programs[i]), 1);
-        kernel_fused_free(fused);
-        unref_all(programs, n);
-}
-
 /* A tail call ends in the chain's next slot, not in the end of the chain. */
 static void test_tail_call(void **state) {
         KernelProgram *programs[] = { load_with_tail_calls(state, "tailcall", "xdp_tailcall"),
-                                      load(state, "verdict", "xdp_verdict", 3) };
-        KernelProgram *targets[] = { load(state, "tailcall", "xdp_tailcall_target", NEUTRAL) };
+                                      test_load_function(*state, "verdict", "xdp_verdict", 3) };
+        KernelProgram *targets[] = { test_load_function(*state, "tailcall", "xdp_tailcall_target", TEST_NEUTRAL) };
         uint32_t sets[] = { 1 << 1 | 1 << 2, 0 }, key = 1;
         uint64_t counters[CHAIN_SEATS_MAX][COUNTER_CELLS];
         KernelFused *fused = must_build(*state, HOOK_XDP, programs, 2, sets, NULL), *target;
@@ -395,8 +231,8 @@ static void test_tail_call(void **state) {
 
         kernel_fused_free(target);
         kernel_fused_free(fused);
-        unref_all(targets, 1);
-        unref_all(programs, 2);
+        test_unref_all(targets, 1);
+        test_unref_all(programs, 2);
 }
 
 /* Does the error have this code and all of these words? */
@@ -439,34 +275,34 @@ static void check_segments(void **state, KernelProgram **programs, size_t n, uns
                 assert_int_equal(counters[i][COUNTER_ENDED + XDP_PASS], i + 1 == n ? 3 : 0);
         }
         kernel_fused_free(fused);
-        unref_all(programs, n);
+        test_unref_all(programs, n);
 }
 
 static void test_limits(void **state) {
         KernelProgram *programs[CHAIN_SLOTS_MAX];
 
         for (size_t i = 0; i < 4; i++)
-                programs[i] = load(state, "manymaps", "xdp_manymaps", NEUTRAL);
+                programs[i] = test_load_function(*state, "manymaps", "xdp_manymaps", TEST_NEUTRAL);
         check_segments(state, programs, 4, 2);
 
         for (size_t i = 0; i < 3; i++)
                 programs[i] = load_with_tail_calls(state, "manytailcalls", "xdp_manytailcalls");
         check_build_error(state, HOOK_XDP, programs, 3, ERROR_LIMIT_EXCEEDED, WORDS("36", "33", "tail calls"));
-        unref_all(programs, 3);
+        test_unref_all(programs, 3);
 
         for (size_t i = 0; i < 52; i++)
-                programs[i] =
-                        i == 0 ? load(state, "subprog", "xdp_subprog", NEUTRAL) : kernel_program_ref(programs[0]);
+                programs[i] = i == 0 ? test_load_function(*state, "subprog", "xdp_subprog", TEST_NEUTRAL)
+                                     : kernel_program_ref(programs[0]);
         check_segments(state, programs, 52, 2);
 
         for (size_t i = 0; i < 4; i++)
-                programs[i] = load(state, "toolong", "xdp_toolong", NEUTRAL);
+                programs[i] = test_load_function(*state, "toolong", "xdp_toolong", TEST_NEUTRAL);
         check_segments(state, programs, 4, 2);
 }
 
 static void test_wrong_hook(void **state) {
-        KernelProgram *xdp = load(state, "verdict", "xdp_verdict", NEUTRAL);
-        KernelProgram *tc = load(state, "verdict", "tc_verdict", NEUTRAL);
+        KernelProgram *xdp = test_load_function(*state, "verdict", "xdp_verdict", TEST_NEUTRAL);
+        KernelProgram *tc = test_load_function(*state, "verdict", "tc_verdict", TEST_NEUTRAL);
 
         check_build_error(state, HOOK_TC_INGRESS, &xdp, 1, ERROR_INCOMPATIBLE,
                           WORDS("xdp_verdict", "XDP", "tc-ingress"));
@@ -478,9 +314,9 @@ static void test_wrong_hook(void **state) {
 /* A chain takes packets of several buffers only if all its members take such: so a veth with a large MTU, which needs
  * that, takes the one chain and not the other. */
 static void test_frags(void **state) {
-        KernelProgram *programs[] = { load(state, "frags", "xdp_frags", NEUTRAL),
-                                      load(state, "frags", "xdp_frags", NEUTRAL),
-                                      load(state, "verdict", "xdp_verdict", NEUTRAL) };
+        KernelProgram *programs[] = { test_load_function(*state, "frags", "xdp_frags", TEST_NEUTRAL),
+                                      test_load_function(*state, "frags", "xdp_frags", TEST_NEUTRAL),
+                                      test_load_function(*state, "verdict", "xdp_verdict", TEST_NEUTRAL) };
         LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = XDP_FLAGS_DRV_MODE);
         KernelFused *fused;
         int netns, link, ifindex;
@@ -506,7 +342,7 @@ static void test_frags(void **state) {
 
         assert_int_equal(setns(netns, CLONE_NEWNET), 0);
         close(netns);
-        unref_all(programs, 3);
+        test_unref_all(programs, 3);
 }
 
 static void check_load_error(void **state, const TestProgram *what, ErrorCode code, const char *where,
@@ -539,109 +375,40 @@ static void test_filled_prog_array(void **state) {
                                                                 .object = "jumps",
                                                                 .function = "xdp_jumps",
                                                                 .globals = globals });
-                programs[1] = load(state, "verdict", "xdp_verdict", 0);
+                programs[1] = test_load_function(*state, "verdict", "xdp_verdict", 0);
                 fused = must_build(*state, HOOK_XDP, programs, 2, sets, NULL);
                 assert_int_equal(test_run(fused, NULL, 0, 1), i == 1 ? 3 : 0);
                 test_counters(fused, counters);
                 assert_int_equal(counters[0][verdicts[i]], 1);
                 kernel_fused_free(fused);
-                unref_all(programs, 2);
+                test_unref_all(programs, 2);
         }
-}
-
-/* Members as static functions, which is what becomes of one that is refused as a global one. */
-static void test_static_form(void **state) {
-        for (size_t i = 0; i < ELEMENTSOF(kinds); i++) {
-                KernelProgram *program = must_load(*state, &(TestProgram){ .name = "kind",
-                                                                           .object = kinds[i].object,
-                                                                           .function = kinds[i].function,
-                                                                           .type = kinds[i].type });
-                KernelFused *global = must_build(*state, kinds[i].hook, &program, 1, NULL, NULL), fused = {};
-                uint32_t ids[64] = {};
-                FuseMember member = { .name = "kind",
-                                      .member = program->member,
-                                      .map_fds = program->map_fds,
-                                      .map_ids = ids,
-                                      .n_maps = program->info.n_maps,
-                                      .form = SLOT_FORM_STATIC };
-                FuseInput input = { .hook = kinds[i].hook,
-                                    .counters = COUNTER_LEVEL_ALL,
-                                    .counters_fd = global->counters_fd,
-                                    .trace_fd = -EBADF,
-                                    .slots_fd = -EBADF,
-                                    .carry_fd = -EBADF,
-                                    .members = &member,
-                                    .n_members = 1 };
-                Error error = ERROR_INIT;
-                OrderPacket packet;
-                FuseLoad loaded = { .program_fd = -EBADF };
-                FuseRetry retry;
-
-                if (fuse_load(&input, &member, "bc_static", &loaded, &retry, &error) < 0)
-                        fail_msg("%s: %s\n%s", kinds[i].object, strna(error.message), strna(error.log));
-                assert_int_equal(member.form, SLOT_FORM_STATIC);
-                make_order_packet(&packet);
-                fused.program_fd = loaded.program_fd;
-                assert_int_equal(test_run(&fused, &packet, sizeof(packet), 1), kinds[i].verdict);
-                close(loaded.program_fd);
-                kernel_fused_free(global);
-                kernel_program_unref(program);
-        }
-}
-
-/* A member that takes all the frames there are can't be called; one less can. */
-static void test_deep_calls(void **state) {
-        KernelProgram *deep = load(state, "deepcalls", "xdp_deepcalls", NEUTRAL);
-        KernelProgram *programs[] = { load(state, "deepcalls", "xdp_almost_deepcalls", NEUTRAL),
-                                      load(state, "verdict", "xdp_verdict", 1) };
-        KernelFused *fused = must_build(*state, HOOK_XDP, programs, 2, NULL, NULL);
-        FusedInfo info;
-
-        assert_int_equal(test_run(fused, NULL, 0, 1), 1);
-        kernel_fused_free(fused);
-
-        /* inlined, its main function is the root's frame and leaves one more to its calls */
-        fused = must_build(*state, HOOK_XDP, &deep, 1, NULL, NULL);
-        assert_int_equal(test_run(fused, NULL, 0, 1), 2);
-        kernel_fused_free(fused);
-
-        /* called, it has one frame too few, and gets a program of its own */
-        deep->info.verified_insns = 1000000 / 2;
-        kernel_program_unref(programs[0]);
-        programs[0] = deep;
-        fused = must_build(*state, HOOK_XDP, programs, 2, NULL, &info);
-        assert_int_equal(info.forms[0], SLOT_FORM_SLOT);
-        assert_non_null(strstr(info.reasons[0], "too deep"));
-        assert_int_equal(info.forms[1], SLOT_FORM_INLINED);
-        assert_int_equal(test_run(fused, NULL, 0, 1), 1);
-        kernel_fused_free(fused);
-        unref_all(programs, 2);
 }
 
 static void test_frags_and_tail_calls(void **state) {
         KernelProgram *programs[] = { load_with_tail_calls(state, "fragsjump", "xdp_fragsjump"),
-                                      load(state, "frags", "xdp_frags", 1) };
+                                      test_load_function(*state, "frags", "xdp_frags", 1) };
         KernelFused *fused = must_build(*state, HOOK_XDP, programs, 2, NULL, NULL);
 
         assert_int_equal(test_run(fused, NULL, 0, 1), 1);
         kernel_fused_free(fused);
         kernel_program_unref(programs[1]);
-        programs[1] = load(state, "verdict", "xdp_verdict", 1);
+        programs[1] = test_load_function(*state, "verdict", "xdp_verdict", 1);
         check_build_error(state, HOOK_XDP, programs, 2, ERROR_INCOMPATIBLE,
                           WORDS("xdp_fragsjump", "xdp_verdict", "xdp.frags"));
-        unref_all(programs, 2);
+        test_unref_all(programs, 2);
 }
 
 static void test_licences(void **state) {
         KernelProgram *programs[] = { must_load(*state, &(TestProgram){ .name = "p",
                                                                         .object = "proprietary",
                                                                         .function = "xdp_proprietary" }),
-                                      load(state, "verdict", "xdp_verdict", 1) };
+                                      test_load_function(*state, "verdict", "xdp_verdict", 1) };
         KernelFused *fused = must_build(*state, HOOK_XDP, programs, 2, NULL, NULL);
 
         assert_int_equal(test_run(fused, NULL, 0, 1), 1);
         kernel_fused_free(fused);
-        unref_all(programs, 2);
+        test_unref_all(programs, 2);
         check_load_error(state, &(TestProgram){ .name = "bad", .object = "proprietary", .function = "xdp_gplonly" },
                          ERROR_VERIFIER_REJECTED, "programs.bad", WORDS("xdp_gplonly", "GPL"), true);
 }
@@ -661,16 +428,14 @@ static void test_refused_members(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, remember_fds, compare_fds)
-                TEST(test_two_members),  TEST(test_all_sets_xdp),
-                TEST(test_many_sets_tc), TEST(test_order),
-                TEST(test_64_slots),     TEST(test_seats),
-                TEST(test_kinds),        TEST(test_all_kinds_together),
-                TEST(test_tail_call),    TEST(test_filled_prog_array),
-                TEST(test_static_form),  TEST(test_deep_calls),
-                TEST(test_licences),     TEST(test_frags_and_tail_calls),
-                TEST(test_limits),       TEST(test_wrong_hook),
-                TEST(test_frags),        TEST(test_refused_members),
+#define TEST(name) cmocka_unit_test_setup_teardown(name, test_remember_fds, test_compare_fds)
+                TEST(test_two_members),       TEST(test_all_sets_xdp),
+                TEST(test_many_sets_tc),      TEST(test_order),
+                TEST(test_64_slots),          TEST(test_seats),
+                TEST(test_tail_call),         TEST(test_limits),
+                TEST(test_wrong_hook),        TEST(test_frags),
+                TEST(test_filled_prog_array), TEST(test_frags_and_tail_calls),
+                TEST(test_licences),          TEST(test_refused_members),
         };
 
         if (geteuid() != 0) {

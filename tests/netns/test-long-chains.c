@@ -9,21 +9,6 @@
 #include "kernel/uapi.h"
 #include "matrix.h"
 
-static unsigned fds_before;
-
-static int remember_fds(void **state) {
-        fds_before = test_count_fds();
-        return 0;
-}
-
-static int compare_fds(void **state) {
-        unsigned n = test_count_fds();
-
-        if (n != fds_before)
-                print_error("%u descriptors are open, %u were before\n", n, fds_before);
-        return n == fds_before ? 0 : -1;
-}
-
 typedef struct Chain {
         Kernel *kernel;
         Hook hook;
@@ -333,7 +318,7 @@ static void test_nested(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, remember_fds, compare_fds)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, test_remember_fds, test_compare_fds)
                 TEST(test_mixed_xdp), TEST(test_mixed_tc),   TEST(test_maps),   TEST(test_many_maps),
                 TEST(test_ends_xdp),  TEST(test_ends_tc),    TEST(test_order),  TEST(test_frags),
                 TEST(test_costly),    TEST(test_tail_calls), TEST(test_nested),

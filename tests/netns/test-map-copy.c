@@ -16,22 +16,6 @@
 #include "kernel/map-types.h"
 #include "simulation-fixture.h"
 
-/* Every descriptor that a test opened must be closed at its end. */
-static unsigned fds_before;
-
-static int remember_fds(void **state) {
-        fds_before = test_count_fds();
-        return 0;
-}
-
-static int compare_fds(void **state) {
-        unsigned n = test_count_fds();
-
-        if (n != fds_before)
-                print_error("%u descriptors are open, %u were before\n", n, fds_before);
-        return n == fds_before ? 0 : -1;
-}
-
 /* What sim-values.bpf.c finds, in the order of the packet. */
 typedef struct Kind {
         const char *map;
@@ -595,7 +579,7 @@ static void test_changing_map(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, remember_fds, compare_fds)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, test_remember_fds, test_compare_fds)
                 TEST(test_values_xdp),      TEST(test_values_tc),    TEST(test_shared),
                 TEST(test_inner_of_object), TEST(test_pending),      TEST(test_without_sys_admin),
                 TEST(test_omissions),       TEST(test_streams),      TEST(test_prog_array),

@@ -23,20 +23,6 @@ typedef struct Case {
 } Case;
 
 static Case cases[ROWS_MAX];
-static unsigned fds_before;
-
-static int remember_fds(void **state) {
-        fds_before = test_count_fds();
-        return 0;
-}
-
-static int compare_fds(void **state) {
-        unsigned n = test_count_fds();
-
-        if (n != fds_before)
-                print_error("%u descriptors are open, %u were before\n", n, fds_before);
-        return n == fds_before ? 0 : -1;
-}
 
 static void test_row(void **state) {
         Case *c = *state;
@@ -60,11 +46,6 @@ static KernelFused *build(Kernel *kernel, Hook hook, KernelProgram *const *progr
                         fail_msg("%s first: slot %zu has form %s (%s)", slot_form_to_string(limit), i,
                                  slot_form_to_string(info.forms[i]), strempty_to(info.reasons[i], "no reason"));
         return fused;
-}
-
-static void unref_all(KernelProgram **programs, size_t n) {
-        for (size_t i = 0; i < n; i++)
-                kernel_program_unref(programs[i]);
 }
 
 static void skip_unless_taken(const char *object, const char *function, Hook hook) {
@@ -137,7 +118,7 @@ static void test_two_arenas(void **state) {
                 munmap((void *) a, 4 * (size_t) sysconf(_SC_PAGESIZE));
                 munmap((void *) b, 4 * (size_t) sysconf(_SC_PAGESIZE));
                 kernel_fused_free(fused);
-                unref_all(programs, 2);
+                test_unref_all(programs, 2);
         }
 }
 
@@ -181,7 +162,7 @@ static void test_same_names(void **state) {
                 assert_int_equal(matrix_variable(programs[1], "effect"), 2000);
                 assert_int_equal(matrix_variable(programs[2], "effect"), 2);
                 kernel_fused_free(fused);
-                unref_all(programs, 3);
+                test_unref_all(programs, 3);
         }
 }
 
@@ -201,7 +182,7 @@ static void test_fields(void **state) {
                 assert_int_equal(test_run(fused, NULL, 0, 4), -1);
                 assert_int_equal(matrix_variable(programs[1], "effect"), 4);
                 kernel_fused_free(fused);
-                unref_all(programs, 2);
+                test_unref_all(programs, 2);
         }
 }
 
@@ -239,8 +220,8 @@ static void check_clone(Kernel *kernel, SlotForm limit) {
         close(link);
         kernel_fused_free(first);
         kernel_fused_free(second);
-        unref_all(outer, 3);
-        unref_all(inner, 2);
+        test_unref_all(outer, 3);
+        test_unref_all(inner, 2);
 }
 
 static void test_nested_chains(void **state) {
@@ -307,7 +288,7 @@ static void check_bound(Kernel *kernel, SlotForm limit) {
         assert_int_equal(matrix_variable(programs[1], "effect"), counters[1][2]);
         close(link);
         kernel_fused_free(fused);
-        unref_all(programs, 3);
+        test_unref_all(programs, 3);
 }
 
 static void skip_without_metadata(Kernel *kernel) {
@@ -347,7 +328,7 @@ static void test_device_bound_in_slot(void **state) {
         assert_non_null(strstr(again.message, "xdp_bound"));
         assert_non_null(strstr(again.message, "bound to the interface"));
         assert_null(fused);
-        unref_all(programs, 2);
+        test_unref_all(programs, 2);
 }
 
 static bool table_line_says(const char *line, const char *feature, const bool flags[4]) {
@@ -394,7 +375,7 @@ static bool wanted(const char *name, int argc, char **argv) {
 
 int main(int argc, char **argv) {
         static const struct CMUnitTest others[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, remember_fds, compare_fds)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, test_remember_fds, test_compare_fds)
                 TEST(test_arena_over_memory),
                 TEST(test_two_arenas),
                 TEST(test_shared_arena),
@@ -422,7 +403,7 @@ int main(int argc, char **argv) {
                 snprintf(c->name, sizeof(c->name), "%s: %s/%s%s", feature, row->object, row->function,
                          row->keep_tail_calls ? ", as it is" : "");
                 if (wanted(c->name, argc, argv))
-                        tests[n++] = (struct CMUnitTest){ c->name, test_row, remember_fds, compare_fds, c };
+                        tests[n++] = (struct CMUnitTest){ c->name, test_row, test_remember_fds, test_compare_fds, c };
         }
         for (size_t i = 0; i < ELEMENTSOF(others); i++)
                 if (wanted(others[i].name, argc, argv)) {
