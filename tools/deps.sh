@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # deps.sh [GROUP...]: install the packages that a group of work needs and that are missing, and say which.
-# Groups: build test valgrind demo bench fuzz lint. Without a group: build test.
+# Groups: build test valgrind demo bench fuzz lint vm. Without a group: build test.
 #
 # Debian 12 has a libbpf that is too old for us; there a newer one comes from the backports of the very mirror that
 # the machine is configured to use. Nothing that is installed is removed, and only libbpf is taken from backports.
@@ -40,6 +40,9 @@ debian_packages() {
         bench) printf '%s\n' strace iproute2 gnuplot-nox libxdp1 ;;
         fuzz) printf '%s\n' "$(clang_runtime)" ;;
         lint) printf '%s\n' clang-format clang-tidy cppcheck shellcheck git ;;
+        vm)
+                printf '%s\n' mmdebstrap debian-archive-keyring qemu-system-x86 qemu-utils e2fsprogs zstd python3
+                ;;
         esac
 }
 
@@ -59,6 +62,9 @@ fedora_packages() {
         bench) printf '%s\n' strace iproute gnuplot-minimal libxdp ;;
         fuzz) printf '%s\n' compiler-rt ;;
         lint) printf '%s\n' clang-tools-extra cppcheck ShellCheck git-core ;;
+        vm)
+                printf '%s\n' mmdebstrap debian-keyring qemu-system-x86-core qemu-img e2fsprogs zstd python3
+                ;;
         esac
 }
 
@@ -244,7 +250,7 @@ main() {
         fi
         for group in "$@"; do
                 case "$group" in
-                build | test | valgrind | demo | bench | fuzz | lint) ;;
+                build | test | valgrind | demo | bench | fuzz | lint | vm) ;;
                 *) usage_error "deps knows no group \"$group\"." ;;
                 esac
         done
