@@ -169,7 +169,9 @@ static int fused_from_pins(const Kernel *kernel, int ifindex, Hook hook, uint32_
         fused = malloc(sizeof(*fused));
         if (!fused)
                 return -ENOMEM;
-        *fused = (KernelFused){ .hook = hook, .program_fd = -EBADF, .counters_fd = -EBADF, .slots_fd = -EBADF };
+        *fused = (KernelFused){
+                .hook = hook, .program_fd = -EBADF, .counters_fd = -EBADF, .slots_fd = -EBADF, .used = true
+        };
 
         r = open_program(program, program_id, &candidate, &staged);
         if (r < 0)
@@ -188,6 +190,8 @@ static int fused_from_pins(const Kernel *kernel, int ifindex, Hook hook, uint32_
         }
         fused->counters_fd = open_counters(counters, fused->program_fd);
         fused->slots_fd = open_slots(slots, fused->program_fd);
+        if (fused->slots_fd == -ENOENT)
+                pins_remove(slots); /* the array of a chain that was exchanged for this one, which has none */
         if (fused->counters_fd < 0 && fused->counters_fd != -ENODATA)
                 log_warning("The counters of the %s chain on interface %d are lost: %s", hook_to_string(hook),
                             ifindex, strerror(-fused->counters_fd));

@@ -20,6 +20,8 @@ int attachment_counters_fd(const KernelAttachment *attachment) {
 void kernel_attachment_free(KernelAttachment *attachment) {
         if (!attachment)
                 return;
+        if (attachment->fused)
+                attachment->fused->used = false; /* packets go on in it, and pins hold what they need */
         safe_close(attachment->link_fd);
         kernel_fused_free(attachment->fused);
         free(attachment);
@@ -124,6 +126,21 @@ static int refused_in_any_mode(ChainCommit *item, int r) {
         return 0;
 }
 
+/* `native_result`: of the attempt in native mode, 0 where it was not wanted. */
+static int refused_bound(ChainCommit *item, const char *driver, int native_result) {
+        if (native_result == 0)
+                return error_set(&item->error, ERROR_NOT_SUPPORTED,
+                                 "A program of this XDP chain asks the driver about packets, which works in native "
+                                 "mode only. Use mode \"best\" or \"native\" on %s, or take it out of the chain.",
+                                 item->interface);
+        return error_set(
+                &item->error, ERROR_NOT_SUPPORTED,
+                "A program of this XDP chain asks the driver about packets, which works in native mode only, and "
+                "%s (driver %s) can't run the chain so: %s (%s). Take the program out of the chain.",
+                item->interface, strempty_to(driver, "unknown"), strerror(-native_result),
+                native_hint(native_result));
+}
+
 static int attach_xdp(ChainCommit *item, KernelAttachment *attachment) {
         char driver[32] = "";
         int fd, native_result = 0, r;
@@ -148,6 +165,8 @@ static int attach_xdp(ChainCommit *item, KernelAttachment *attachment) {
                                          native_hint(fd));
         }
 
+        if (item->fused->bound)
+                return refused_bound(item, driver, native_result);
         fd = create_xdp_link(item, false);
         if (fd >= 0) {
                 attachment->link_fd = fd;
@@ -200,11 +219,16 @@ static int attach_clsact(ChainCommit *item, KernelAttachment *attachment) {
                          item->interface, strerror(-r));
 }
 
+bool attachment_makes_filter(const Kernel *kernel, Hook hook) {
+        return hook_is_tc(hook) && (kernel->tc_attach == TC_ATTACH_CLSACT ||
+                                    (kernel->tc_attach != TC_ATTACH_TCX && kernel_has_tcx() < 0));
+}
+
 static int attach_tc(const Kernel *kernel, ChainCommit *item, KernelAttachment *attachment) {
         LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = UAPI_F_BEFORE);
         int fd;
 
-        if (kernel->tc_attach != TC_ATTACH_CLSACT && (kernel->tc_attach == TC_ATTACH_TCX || kernel_has_tcx() >= 0)) {
+        if (!attachment_makes_filter(kernel, item->hook)) {
                 fd = bpf_link_create(item->fused->program_fd, item->ifindex,
                                      item->hook == HOOK_TC_INGRESS ? UAPI_TCX_INGRESS : UAPI_TCX_EGRESS, &opts);
                 if (fd >= 0) {
@@ -246,19 +270,16 @@ static bool pin_is_ours(const Kernel *kernel, const KernelAttachment *attachment
         }
 }
 
-void attachment_take_off(const Kernel *kernel, KernelAttachment *attachment) {
+static void detach_link(KernelAttachment *attachment) {
+        int r = bpf_link_detach(attachment->link_fd);
+
+        if (r < 0 && r != -ENOLINK)
+                log_warning("Detaching link %u failed: %s", attachment->link_id, strerror(-r));
+        attachment->link_fd = safe_close(attachment->link_fd);
+}
+
+static void detach_filter(const KernelAttachment *attachment) {
         int r;
-
-        if (pin_is_ours(kernel, attachment))
-                pins_remove_hook(kernel, attachment->ifindex, attachment->hook);
-
-        if (attachment->kind != ATTACH_KIND_CLSACT) {
-                r = bpf_link_detach(attachment->link_fd);
-                if (r < 0 && r != -ENOLINK)
-                        log_warning("Detaching link %u failed: %s", attachment->link_id, strerror(-r));
-                attachment->link_fd = safe_close(attachment->link_fd);
-                return;
-        }
 
         r = clsact_detach(attachment->ifindex, attachment->hook, attachment->fused->program_id);
         if (r == -ESTALE)
@@ -267,6 +288,19 @@ void attachment_take_off(const Kernel *kernel, KernelAttachment *attachment) {
         else if (r < 0 && r != -ENOENT)
                 log_warning("Removing our filter on %s of interface %d failed: %s", hook_to_string(attachment->hook),
                             attachment->ifindex, strerror(-r));
+}
+
+/* The pins go last: should the service die in between, the next one finds them, and a filter has its array of
+ * programs as long as packets come to it. */
+void attachment_take_off(const Kernel *kernel, KernelAttachment *attachment) {
+        bool ours = pin_is_ours(kernel, attachment);
+
+        if (attachment->kind == ATTACH_KIND_CLSACT)
+                detach_filter(attachment);
+        else
+                detach_link(attachment);
+        if (ours)
+                pins_remove_hook(kernel, attachment->ifindex, attachment->hook);
 }
 
 int attachment_create(const Kernel *kernel, ChainCommit *item, KernelAttachment **ret) {
@@ -297,6 +331,7 @@ int attachment_create(const Kernel *kernel, ChainCommit *item, KernelAttachment 
         }
 
         attachment->fused = TAKE_PTR(item->fused);
+        attachment->fused->used = true;
         *ret = TAKE_PTR(attachment);
         return 0;
 }
@@ -318,7 +353,7 @@ int kernel_chain_check(void *userdata, KernelAttachment *attachment) {
 
 void kernel_chain_detach(void *userdata, KernelAttachment *attachment) {
         attachment_take_off(userdata, attachment);
-        fused_wait(attachment->fused);
+        kernel_fused_free(TAKE_PTR(attachment->fused));
         kernel_attachment_free(attachment);
 }
 

@@ -37,6 +37,9 @@ bool attachment_interface_exists(int ifindex);
 /* Sets the error of an item whose interface is gone; returns its errno. */
 int attachment_refused_gone(ChainCommit *item);
 
+/* Will attachment_create() make a cls_bpf filter? */
+bool attachment_makes_filter(const Kernel *kernel, Hook hook);
+
 /* Puts item->fused onto its hook, without pins. On success item->fused has moved to the new attachment. On failure
  * nothing has changed, and item->error may be set. */
 int attachment_create(const Kernel *kernel, ChainCommit *item, KernelAttachment **ret);

@@ -19,7 +19,7 @@
 
 /* Pins all that an attachment with this program needs to be found again, under names to be taken over by
  * finish_pins(). The link is pinned anew each time: should its pin be lost, the next change brings it back. */
-static int stage_pins(const Kernel *kernel, const KernelAttachment *attachment, const KernelFused *fused) {
+static int stage_pins(const Kernel *kernel, int ifindex, Hook hook, int link_fd, const KernelFused *fused) {
         const struct {
                 PinKind kind;
                 int fd;
@@ -27,7 +27,7 @@ static int stage_pins(const Kernel *kernel, const KernelAttachment *attachment, 
                 { PIN_COUNTERS, fused->counters_fd },
                 { PIN_SLOTS, fused->slots_fd },
                 { PIN_PROGRAM, fused->program_fd },
-                { PIN_LINK, attachment->link_fd },
+                { PIN_LINK, link_fd },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(objects); i++) {
@@ -36,7 +36,7 @@ static int stage_pins(const Kernel *kernel, const KernelAttachment *attachment, 
 
                 if (objects[i].fd < 0)
                         continue;
-                r = pins_path(kernel, objects[i].kind, attachment->ifindex, attachment->hook, &path);
+                r = pins_path(kernel, objects[i].kind, ifindex, hook, &path);
                 if (r >= 0)
                         r = pins_stage(objects[i].fd, path);
                 if (r < 0)
@@ -68,7 +68,7 @@ static int finish_pins(const Kernel *kernel, const KernelAttachment *attachment,
 static int pin_all(const Kernel *kernel, const KernelAttachment *attachment, const KernelFused *fused) {
         int r;
 
-        r = stage_pins(kernel, attachment, fused);
+        r = stage_pins(kernel, attachment->ifindex, attachment->hook, attachment->link_fd, fused);
         if (r < 0)
                 return r;
         return finish_pins(kernel, attachment, fused);
@@ -83,11 +83,20 @@ static int commit_new(const Kernel *kernel, ChainCommit *item) {
         KernelAttachment *attachment;
         int r;
 
+        /* A filter stays when the service dies, a link that is not pinned goes. */
+        if (attachment_makes_filter(kernel, item->hook)) {
+                r = stage_pins(kernel, item->ifindex, item->hook, -EBADF, item->fused);
+                if (r < 0)
+                        return refused_pin(kernel, item, r);
+        }
         r = attachment_create(kernel, item, &attachment);
-        if (r < 0)
+        if (r < 0) {
+                pins_remove_staged(kernel, item->ifindex, item->hook);
                 return r;
+        }
 
-        r = pin_all(kernel, attachment, attachment->fused);
+        r = attachment->link_fd < 0 ? finish_pins(kernel, attachment, attachment->fused)
+                                    : pin_all(kernel, attachment, attachment->fused);
         if (r < 0) {
                 r = refused_pin(kernel, item, r);
                 attachment_take_off(kernel, attachment);
@@ -188,17 +197,33 @@ static int check_mode(ChainCommit *item) {
                 item->interface, attachment->native ? "native" : "generic", attach_mode_to_string(item->mode));
 }
 
+/* A program that asks the driver about packets must get the driver's: the kernel sees to that when a link is made,
+ * but not when the program in it is exchanged. */
+static int check_bound(ChainCommit *item) {
+        if (!item->fused->bound || item->attachment->native)
+                return 0;
+        return error_set(
+                &item->error, ERROR_NOT_SUPPORTED,
+                "A program of the new XDP chain of %s asks the driver about packets, which works in native mode "
+                "only, and the present one runs in generic mode. Detach the chain first, if packets may pass "
+                "without it for a moment, and attach it in mode \"native\".",
+                item->interface);
+}
+
 static int commit_exchange(const Kernel *kernel, ChainCommit *item) {
         KernelAttachment *attachment = item->attachment;
         int r;
 
         assert(attachment->ifindex == item->ifindex && attachment->hook == item->hook);
         r = check_mode(item);
+        if (r >= 0)
+                r = check_bound(item);
         if (r < 0)
                 return r;
 
-        r = stage_pins(kernel, attachment, item->fused);
+        r = stage_pins(kernel, attachment->ifindex, attachment->hook, attachment->link_fd, item->fused);
         if (r >= 0) {
+                item->fused->used = true;
                 r = exchange_or_restore(item);
                 if (r < 0) {
                         r = refused_exchange(item, r);
@@ -296,8 +321,6 @@ void kernel_chain_rollback(void *userdata, ChainCommit *item) {
 }
 
 void kernel_chain_release(void *userdata, ChainCommit *item) {
-        if (item->undo)
-                fused_wait(item->undo);
         kernel_fused_free(item->undo);
         item->undo = NULL;
 }

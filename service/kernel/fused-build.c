@@ -279,6 +279,7 @@ static void prepare_chain(Build *build) {
                 chain->frags = chain->frags && build->members[i].member->frags;
                 if (build->members[i].member->bound)
                         chain->ifindex = MAX2(build->request->ifindex, 1);
+                build->fused->bound = chain->ifindex > 0;
         }
 }
 

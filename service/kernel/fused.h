@@ -5,7 +5,8 @@
  * A fused chain program as the kernel has verified it. chain_build() makes one; who attaches it takes program_fd
  * for the link (or filter) and pins program and counters. Everything in the struct belongs to it: users of it
  * borrow, and duplicate a descriptor (F_DUPFD_CLOEXEC) that must outlive it. fused_free() closes the descriptors;
- * a program that is attached or pinned, and a counters map that it uses, live on in the kernel.
+ * a program that is attached or pinned, and a counters map that it uses, live on in the kernel. Where packets may
+ * still need the array of programs, it waits for them before, some 20 ms at most.
  *
  * The struct may be moved between owners (ChainCommit.fused, .undo, an attachment) but not copied.
  */
@@ -30,13 +31,11 @@ struct KernelFused {
         int slots_fd;    /* owned: array of the programs in slots and of further segments, -EBADF: there are none. The
                           * kernel empties it when the last descriptor and pin of it are gone, so it must be kept while
                           * packets may be in the program. */
+        bool bound;      /* to its interface, since it asks the driver about packets */
+        bool used;       /* it is or was on a hook, so that packets may be in it */
         KernelProgram **programs; /* references: they keep the members' maps open (and prog_arrays filled) */
         size_t n_programs;
 };
-
-/* Waits until no packet is in a program that was taken off its hook and needs its array of programs still. At most
- * some 20 ms; at once where it has none. */
-void fused_wait(const KernelFused *fused);
 
 /* What a simulation asks of the same builder. */
 typedef struct FusedOptions {
