@@ -143,7 +143,8 @@ void count_emit_trace(const FuseInput *input, Code *code) {
         short_enough = emit_jump_if(code, BPF_JLT, BPF_REG_4, sizeof(((FuseTrace *) NULL)->data), 0);
         emit_set32(code, BPF_REG_4, sizeof(((FuseTrace *) NULL)->data));
         set_jump(code, short_enough, code->n);
-        empty = emit_jump_if(code, BPF_JEQ, BPF_REG_4, 0, 0);
+        /* kernels before 6.8 learn nothing of a number from its not being 0 */
+        empty = emit_jump_if(code, BPF_JLT, BPF_REG_4, 1, 0);
         emit_move(code, BPF_REG_1, BPF_REG_6);
         emit_set32(code, BPF_REG_2, 0);
         emit_move(code, BPF_REG_3, BPF_REG_8);

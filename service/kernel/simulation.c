@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <assert.h>
 #include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 #include <linux/if_ether.h>
 #include <sched.h>
 #include <sys/mman.h>
@@ -81,7 +82,15 @@ static int build(KernelSimulation *simulation, const FuseRequest *request, Error
         copy.attachment = NULL;
         copy.counters = COUNTER_LEVEL_OFF;
         r = disarm(request, &simulation->copies, &disarmed);
-        return r < 0 ? r : fused_build(&copy, &options, &simulation->fused, &info, error);
+        if (r >= 0)
+                r = fused_build(&copy, &options, &simulation->fused, &info, error);
+        if (r < 0 && request->hook == HOOK_XDP &&
+            libbpf_probe_bpf_helper(BPF_PROG_TYPE_XDP, BPF_FUNC_xdp_load_bytes, NULL) == 0) {
+                error_done(error);
+                r = error_set(error, ERROR_NOT_SUPPORTED,
+                              "This kernel can't show what XDP programs do to packets: that takes 5.18 or later.");
+        }
+        return r;
 }
 
 int kernel_simulation_new(void *userdata, const FuseRequest *request, KernelSimulation **ret,
