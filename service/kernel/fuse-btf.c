@@ -15,13 +15,13 @@ typedef struct Types {
         size_t room_line_info;
 } Types;
 
-static void add_function(Types *types, size_t insn, int type_id) {
+static void add_function(Types *types, size_t insn, uint32_t type_id) {
         FuseOutput *output = types->output;
 
         assert(output->n_func_info < types->room_func_info);
         output->func_info[output->n_func_info++] = (struct bpf_func_info){
                 .insn_off = (uint32_t) insn,
-                .type_id = (uint32_t) type_id,
+                .type_id = type_id,
         };
 }
 
@@ -68,7 +68,7 @@ static int declare_function(Types *types, size_t insn, const char *name, enum bt
 
         if (id < 0)
                 return id;
-        add_function(types, insn, id);
+        add_function(types, insn, (uint32_t) id);
         return 0;
 }
 
@@ -157,7 +157,7 @@ static int add_member_functions(Types *types, const FuseMember *m, const FuseSpa
                 size_t insn = position_of(span, member->subprograms[i]);
 
                 if (member->btf && member->n_func_info == member->n_subprograms) {
-                        add_function(types, insn, (int) member->func_info[i].type_id + shift);
+                        add_function(types, insn, member->func_info[i].type_id + (uint32_t) shift);
                 } else {
                         char suffix[24];
 
