@@ -42,8 +42,12 @@ static int64_t target_of(const struct bpf_insn *insns, size_t i) {
         return (int64_t) i + 1 + (by_imm ? insns[i].imm : insns[i].off);
 }
 
-/* Is there such a jump, call or exit? */
+/* Is there such a load of BPF_LD, such a jump, call or exit? Others are told apart by the builder nowhere. */
 static bool is_known(const struct bpf_insn *insn) {
+        if (BPF_CLASS(insn->code) == BPF_LD)
+                return insn_is_wide(insn) || BPF_MODE(insn->code) == BPF_ABS || BPF_MODE(insn->code) == BPF_IND;
+        if (!is_jump_class(insn))
+                return true;
         switch (BPF_OP(insn->code)) {
         case BPF_JA: return BPF_SRC(insn->code) == BPF_K;
         case BPF_CALL:
@@ -112,7 +116,7 @@ static const char *check_targets(const struct bpf_insn *insns, size_t n_insns, s
                 int64_t target = target_of(insns, i);
 
                 last = i;
-                if (is_jump_class(&insns[i]) && !is_known(&insns[i]))
+                if (!is_known(&insns[i]))
                         return wrong("instruction %zu has code %#x", i, insns[i].code);
                 if (is_reference(&insns[i]) && (target < 0 || target >= (int64_t) n_insns || kinds[target] != 'f'))
                         return wrong("instruction %zu refers to no function", i);

@@ -3,8 +3,7 @@
 
 #include "fuse-machine.h"
 
-#define STEPS_MAX 50000
-#define MAY_GOTO  0xe0
+#define MAY_GOTO 0xe0
 
 /* struct xdp_md: data, data_end; struct __sk_buff: len. */
 static const uint32_t context_xdp[16] = { 1000, 1000 + MACHINE_LENGTH_XDP };
@@ -222,6 +221,10 @@ static uint64_t compute(Run *run, const struct bpf_insn *insn, uint64_t a, uint6
         case BPF_ADD: return a + b;
         case BPF_SUB: return a - b;
         case BPF_MUL: return a * b;
+        case BPF_DIV:
+                if (bits == 31)
+                        return (uint32_t) b == 0 ? 0 : (uint32_t) a / (uint32_t) b;
+                return b == 0 ? 0 : a / b;
         case BPF_OR: return a | b;
         case BPF_AND: return a & b;
         case BPF_XOR: return a ^ b;
@@ -447,7 +450,7 @@ static uint64_t run_function(Machine *machine, const FuseOutput *program, size_t
         for (size_t i = 0; i < CHAIN_SLOTS_MAX; i++)
                 if (program->spans[i].end > 0)
                         run.n_spans = i + 1;
-        if (machine->depth >= MACHINE_DEPTH_MAX) {
+        if (machine->depth >= (machine->depth_max > 0 ? machine->depth_max : MACHINE_DEPTH_MAX)) {
                 stop(&run, "calls too deep");
                 return 0;
         }
@@ -461,7 +464,7 @@ static uint64_t run_function(Machine *machine, const FuseOutput *program, size_t
                         stop(&run, "runs out of the program");
                         break;
                 }
-                if (++machine->n_steps > STEPS_MAX) {
+                if (++machine->n_steps > (machine->steps_max > 0 ? machine->steps_max : 50000)) {
                         stop(&run, "takes too long");
                         break;
                 }

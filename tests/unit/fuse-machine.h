@@ -41,6 +41,10 @@ typedef struct Machine {
         size_t n_answers;
         size_t next_answer;
 
+        /* Limits; 0: MACHINE_DEPTH_MAX functions within each other, 50,000 instructions. */
+        unsigned depth_max;
+        size_t steps_max;
+
         unsigned n_calls; /* of functions of programs */
         size_t n_steps;
         const char *trap; /* what stopped it, NULL: nothing */
