@@ -118,8 +118,7 @@ static bool retreat_deepest(FuseMember *members, size_t n_members, FuseComplaint
                 change_form(deepest, SLOT_FORM_GLOBAL, "its stack or its calls go too deep for it to be inlined");
                 return true;
         }
-        if (complaint == FUSE_COMPLAINT_DEEP && (n_deep >= DEEP_SLOTS_MAX || !slots) &&
-            call_all(members, n_members))
+        if (complaint == FUSE_COMPLAINT_DEEP && (n_deep >= DEEP_SLOTS_MAX || !slots) && call_all(members, n_members))
                 return true;
         if (!slots)
                 return false;
