@@ -14,6 +14,8 @@ SlotForm fuse_form_choose(const FuseMember *m, const char **ret_reason) {
                 *ret_reason = "it makes tail calls, which would end the chain";
         else if (member->packet_loads)
                 *ret_reason = "it has packet loads of classic BPF, which would end the chain";
+        else if (member->refers_to_itself)
+                *ret_reason = "it refers to itself as a function";
         else if (member->main_stack == UINT32_MAX)
                 *ret_reason = "the kernel does not tell how much stack it takes";
         else if (member->main_stack > FUSE_INLINE_STACK_MAX)

@@ -39,6 +39,7 @@ static int scan_one(Member *member, size_t i, bool *starts) {
                 if (target < 0 || target >= (int64_t) member->n_insns)
                         return -EINVAL;
                 starts[target] = true;
+                member->refers_to_itself = member->refers_to_itself || target == 0;
         } else if (insn_is_tail_call(insn)) {
                 member->n_tail_calls++;
         } else if (BPF_CLASS(insn->code) == BPF_LD &&
@@ -102,7 +103,7 @@ int member_scan(Member *member, size_t n_maps) {
         member->subprograms = NULL;
         member->n_subprograms = 0;
         member->n_tail_calls = 0;
-        member->packet_loads = false;
+        member->refers_to_itself = member->packet_loads = false;
         member->uses_map = calloc(n_maps > 0 ? n_maps : 1, sizeof(bool));
         member->n_uses_map = member->uses_map ? n_maps : 0;
         if (!starts || !member->uses_map)

@@ -45,7 +45,8 @@ typedef struct Member {
         bool *uses_map;    /* by index of map */
         size_t n_uses_map;
         unsigned n_tail_calls;
-        bool packet_loads; /* has BPF_LD_ABS or BPF_LD_IND, which end the function behind the author's back */
+        bool refers_to_itself; /* by a call of its main function, or a reference to it */
+        bool packet_loads;     /* has BPF_LD_ABS or BPF_LD_IND, which end the function behind the author's back */
 
         uint32_t main_stack; /* bytes of the main function's frame, UINT32_MAX: not known; from the verifier, and not
                               * less than member_named_stack() */
