@@ -110,7 +110,7 @@ static void add_way_round(Maker *maker) {
 }
 
 static void add_call(Maker *maker) {
-        static const int32_t helpers[] = { BPF_FUNC_get_prandom_u32, BPF_FUNC_ktime_get_ns, BPF_FUNC_tail_call,
+        static const int32_t helpers[] = { BPF_FUNC_get_prandom_u32, BPF_FUNC_xdp_adjust_tail, BPF_FUNC_tail_call,
                                            BPF_FUNC_get_smp_processor_id };
         uint8_t which = input_byte(maker->input);
 

@@ -34,6 +34,12 @@
         { .code = BPF_STX | BPF_MEM | BPF_DW, .dst_reg = 10, .src_reg = (register), .off = (offset) }
 #define SKIP_UNLESS(register, value, n)                                                                              \
         { .code = BPF_JMP | BPF_JNE | BPF_K, .dst_reg = (register), .off = (n), .imm = (value) }
+#define SKIP(n)                                                                                                      \
+        { .code = BPF_JMP | BPF_JA, .off = (n) }
+#define MOVE(register, from)                                                                                         \
+        { .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = (register), .src_reg = (from) }
+#define ATOMIC(operation, register)                                                                                  \
+        { .code = BPF_STX | BPF_ATOMIC | BPF_DW, .dst_reg = 10, .src_reg = (register), .off = -8, .imm = (operation) }
 #define EXIT                                                                                                         \
         { .code = BPF_JMP | BPF_EXIT }
 

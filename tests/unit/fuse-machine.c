@@ -5,16 +5,23 @@
 
 #define MAY_GOTO 0xe0
 
-/* struct xdp_md: data, data_end; struct __sk_buff: len. */
-static const uint32_t context_xdp[16] = { 1000, 1000 + MACHINE_LENGTH_XDP };
-static const uint32_t context_tc[16] = { MACHINE_LENGTH_TC };
-
 static uint64_t address(const void *p) {
         return (uint64_t) (uintptr_t) p;
 }
 
 static uint64_t context(const Machine *machine) {
-        return address(hook_is_tc(machine->hook) ? context_tc : context_xdp);
+        return address(machine->context);
+}
+
+uint32_t machine_length(const Machine *machine) {
+        return (hook_is_tc(machine->hook) ? MACHINE_LENGTH_TC : MACHINE_LENGTH_XDP) - machine->shrunk;
+}
+
+static void set_context(Machine *machine) {
+        bool tc = hook_is_tc(machine->hook);
+
+        machine->context[0] = tc ? machine_length(machine) : 1000;
+        machine->context[1] = tc ? 0 : 1000 + machine_length(machine);
 }
 
 /* A function that is being run. */
@@ -112,7 +119,7 @@ static uint64_t load(Run *run, uint64_t at, size_t size, bool *ret_pointer) {
                 else if (*ret_pointer && size != 8)
                         stop(run, "reads a part of an address");
         } else if (!is_data(machine, at, size) &&
-                   !(lies_in(at, size, (void *) (uintptr_t) context(machine), 64) && size == 4)) {
+                   !(lies_in(at, size, machine->context, sizeof(machine->context)) && size == 4)) {
                 stop(run, "reads what is not there");
         }
         if (!machine->trap)
@@ -376,10 +383,17 @@ static void call_helper(Run *run, int32_t helper) {
                 if (get(run, 1) != context(run->machine) || run->machine->hook != HOOK_XDP)
                         stop(run, "asks for the length of something else than the packet");
                 lose(run, 0x3e);
-                set(run, 0, MACHINE_LENGTH_XDP, false);
+                set(run, 0, machine_length(run->machine), false);
                 break;
         case BPF_FUNC_skb_load_bytes:
         case BPF_FUNC_xdp_load_bytes: load_bytes(run); break;
+        case BPF_FUNC_skb_change_tail:
+        case BPF_FUNC_xdp_adjust_tail:
+                run->machine->shrunk += run->machine->shrunk < 32;
+                set_context(run->machine);
+                lose(run, 0x3e);
+                set(run, 0, 0, false);
+                break;
         default: lose(run, 0x3e); set(run, 0, answer(run->machine), false);
         }
 }
@@ -485,6 +499,7 @@ int machine_run(Machine *machine, const FuseOutput *program) {
         uint64_t value;
         bool pointer;
 
+        set_context(machine);
         machine->depth = 0;
         machine->n_steps = 0;
         machine->trap = NULL;

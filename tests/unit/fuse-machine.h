@@ -15,7 +15,8 @@
 #define MACHINE_CARRY_FD    1002
 #define MACHINE_SLOTS_FD    1003
 
-/* Bytes of the packet: by data and data_end for XDP, by len for TC. */
+/* Bytes of the packet: by data and data_end for XDP, by len for TC. bpf_xdp_adjust_tail() and bpf_skb_change_tail()
+ * take one away, while there are many. */
 #define MACHINE_LENGTH_XDP 64
 #define MACHINE_LENGTH_TC  1000
 
@@ -33,6 +34,7 @@ typedef struct Machine {
         uint64_t counters[CHAIN_SEATS_MAX][COUNTER_CELLS];
         bool no_counters; /* they can't be looked up */
         uint64_t carry;
+        uint32_t shrunk;   /* bytes that are gone from the packet */
         FuseTrace *traces; /* one a slot */
         size_t n_traces;
 
@@ -50,9 +52,13 @@ typedef struct Machine {
         const char *trap; /* what stopped it, NULL: nothing */
         size_t trap_at;
 
+        uint32_t context[16]; /* struct xdp_md: data, data_end; struct __sk_buff: len */
         unsigned depth;
         MachineFrame frames[MACHINE_DEPTH_MAX];
 } Machine;
+
+/* Bytes that the packet has now. */
+uint32_t machine_length(const Machine *machine);
 
 /* Runs a program and what it calls; what stays from one packet to the next does. Returns the verdict, which means
  * nothing with `trap` set. */

@@ -26,19 +26,25 @@ static void test_threads(void **state) {
         /* two exits, of which one verdict goes on */
         const struct bpf_insn two[] = { SKIP_UNLESS(1, 0, 2), SET(0, 2), EXIT, SET(0, 1), EXIT };
         /* one exit, reached with both by jumps only: it stays reachable, and is last, so it is for what goes on */
-        const struct bpf_insn shared[] = {
-                SET(0, 2), SKIP_UNLESS(1, 0, 2), SET(0, 1), { .code = BPF_JMP | BPF_JA }, EXIT
-        };
+        const struct bpf_insn shared[] = { SET(0, 2), SKIP_UNLESS(1, 0, 2), SET(0, 1), SKIP(0), EXIT };
         /* through another register, over a call, which loses r0 but not r6 */
         const struct bpf_insn moved[] = {
                 SET(6, 2), HELPER(7), { .code = BPF_ALU64 | BPF_MOV | BPF_X, .src_reg = 6 }, EXIT
         };
         /* a loop that changes what looks constant */
         const struct bpf_insn loop[] = { SET(0, 0), ADD(0, 1), SKIP_UNLESS(0, 5, -2), EXIT };
-        /* a fetch */
-        const struct bpf_insn fetch[] = { SET(0, 2),
-                                          { .code = BPF_STX | BPF_ATOMIC | BPF_DW, .dst_reg = 10, .imm = BPF_XCHG },
-                                          EXIT };
+        /* operations that write what was there before into their source, or into r0 */
+        const struct bpf_insn fetch[] = { SET(0, 2), ATOMIC(BPF_XCHG, 0), EXIT };
+        const struct bpf_insn fetch_other[] = { SET(6, 2), ATOMIC(BPF_ADD | BPF_FETCH, 6), MOVE(0, 6), EXIT };
+        const struct bpf_insn exchange[] = { SET(0, 2), SET(6, 1), ATOMIC(BPF_CMPXCHG, 6), EXIT };
+        /* what one of two ways does not know, however it was there before */
+        const struct bpf_insn meet[] = { SET(0, 2), SKIP_UNLESS(1, 0, 2), SET(3, 1), SKIP(1), HELPER(7), SET(4, 1),
+                                         EXIT };
+        const struct bpf_insn meet_other[] = { SET(0, 2), SKIP_UNLESS(1, 0, 1), HELPER(7), SET(4, 1), EXIT };
+        /* moves that extend a sign */
+        const struct bpf_insn extends[] = { SET(6, 258),
+                                            { .code = BPF_ALU64 | BPF_MOV | BPF_X, .src_reg = 6, .off = 8 },
+                                            EXIT };
 
         check_threads(constant, 2, false, ".n");
         check_threads(unknown, 2, true, ".t");
@@ -47,6 +53,11 @@ static void test_threads(void **state) {
         check_threads(moved, 4, false, "...n");
         check_threads(loop, 4, true, "...t");
         check_threads(fetch, 3, true, "..t");
+        check_threads(fetch_other, 4, true, "...t");
+        check_threads(exchange, 4, true, "...t");
+        check_threads(meet, 7, true, "......t");
+        check_threads(meet_other, 5, true, "....t");
+        check_threads(extends, 3, true, "..t");
 }
 
 /* What may be inlined, and how a chain that is refused goes on. */
@@ -55,8 +66,12 @@ static void test_forms(void **state) {
         Member *calls = MEMBER(BPF_PROG_TYPE_XDP, 0, HELPER(BPF_FUNC_tail_call), SET(0, 2), EXIT);
         Member *loads = MEMBER(BPF_PROG_TYPE_SCHED_CLS, 0, { .code = BPF_LD | BPF_ABS | BPF_W }, EXIT);
         FuseMember m[] = { { .member = member }, { .member = calls }, { .member = loads } };
+        Member *itself = MEMBER(BPF_PROG_TYPE_XDP, 0, CALL(-1), EXIT);
         const char *reason;
 
+        assert_int_equal(fuse_form_choose(&(FuseMember){ .member = itself }, &reason), SLOT_FORM_GLOBAL);
+        assert_non_null(strstr(reason, "itself"));
+        member_free(itself);
         member->main_stack = calls->main_stack = loads->main_stack = 0;
         assert_int_equal(fuse_form_choose(&m[0], &reason), SLOT_FORM_INLINED);
         assert_null(reason);
@@ -241,13 +256,15 @@ static void check_scan_fails(const struct bpf_insn *insns, size_t n, size_t n_ma
 
 static void test_bad_instructions(void **state) {
         const struct bpf_insn call[] = { CALL(5), EXIT }, back[] = { CALL(-3), EXIT }, map[] = { MAP(1, 1), EXIT },
-                              half[] = { EXIT, { .code = BPF_LD | BPF_IMM | BPF_DW } };
+                              half[] = { EXIT, { .code = BPF_LD | BPF_IMM | BPF_DW } },
+                              middle[] = { CALL(1), MAP(1, 0), EXIT };
 
         check_scan_fails(call, 2, 0);
         check_scan_fails(back, 2, 0);
         check_scan_fails(map, 3, 1);
         check_scan_fails(half, 2, 0);
         check_scan_fails(call, 0, 0);
+        check_scan_fails(middle, 4, 1);
 }
 
 int main(void) {

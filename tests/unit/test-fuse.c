@@ -253,6 +253,29 @@ static void test_descriptors(void **state) {
         member_free(b);
 }
 
+/* Types and lines for CALL(1), EXIT, and a function of two instructions. */
+static void give_types(Member *member) {
+        struct btf *btf = member->btf = btf__new_empty();
+        int type, proto, main_id, sub_id;
+
+        type = btf__add_int(btf, "long", 8, BTF_INT_SIGNED);
+        proto = btf__add_func_proto(btf, type);
+        main_id = btf__add_func(btf, "main_function", BTF_FUNC_GLOBAL, proto);
+        sub_id = btf__add_func(btf, "helper_function", BTF_FUNC_STATIC, proto);
+        member->func_info = calloc(2, sizeof(struct bpf_func_info));
+        member->func_info[0] = (struct bpf_func_info){ 0, (uint32_t) main_id };
+        member->func_info[1] = (struct bpf_func_info){ 2, (uint32_t) sub_id };
+        member->n_func_info = 2;
+        member->line_info = calloc(3, sizeof(struct bpf_line_info));
+        member->line_info[0] = (struct bpf_line_info){ 0, (uint32_t) btf__add_str(btf, "a.c"),
+                                                       (uint32_t) btf__add_str(btf, "first"), 1 << 10 };
+        member->line_info[1] = (struct bpf_line_info){ 1, member->line_info[0].file_name_off,
+                                                       (uint32_t) btf__add_str(btf, "second"), 2 << 10 };
+        member->line_info[2] = (struct bpf_line_info){ 2, (uint32_t) btf__add_str(btf, "b.h"),
+                                                       (uint32_t) btf__add_str(btf, "third"), 3 << 10 };
+        member->n_line_info = 3;
+}
+
 /* Types and lines of a member that has some, beside one that has none. */
 static void test_types(void **state) {
         Member *with = MEMBER(BPF_PROG_TYPE_SCHED_CLS, 0, CALL(1), EXIT, SET(0, -1), EXIT);
@@ -262,28 +285,10 @@ static void test_types(void **state) {
                 { .name = "with", .member = with, .proceed_on = 1, .seat = 1, .form = SLOT_FORM_GLOBAL },
         };
         FuseInput input = make_input(HOOK_TC_INGRESS, m, 2);
-        struct btf *btf = btf__new_empty();
-        int type, proto, main_id, sub_id;
         const struct btf_type *context;
         FuseOutput output;
 
-        type = btf__add_int(btf, "long", 8, BTF_INT_SIGNED);
-        proto = btf__add_func_proto(btf, type);
-        main_id = btf__add_func(btf, "main_function", BTF_FUNC_GLOBAL, proto);
-        sub_id = btf__add_func(btf, "helper_function", BTF_FUNC_STATIC, proto);
-        with->btf = btf;
-        with->func_info = calloc(2, sizeof(struct bpf_func_info));
-        with->func_info[0] = (struct bpf_func_info){ 0, (uint32_t) main_id };
-        with->func_info[1] = (struct bpf_func_info){ 2, (uint32_t) sub_id };
-        with->n_func_info = 2;
-        with->line_info = calloc(3, sizeof(struct bpf_line_info));
-        with->line_info[0] = (struct bpf_line_info){ 0, (uint32_t) btf__add_str(btf, "a.c"),
-                                                     (uint32_t) btf__add_str(btf, "first"), 1 << 10 };
-        with->line_info[1] = (struct bpf_line_info){ 1, with->line_info[0].file_name_off,
-                                                     (uint32_t) btf__add_str(btf, "second"), 2 << 10 };
-        with->line_info[2] = (struct bpf_line_info){ 2, (uint32_t) btf__add_str(btf, "b.h"),
-                                                     (uint32_t) btf__add_str(btf, "third"), 3 << 10 };
-        with->n_line_info = 3;
+        give_types(with);
 
         must_build(&input, &output);
         check_info(&output, 6);
@@ -315,13 +320,31 @@ static void test_types(void **state) {
         member_free(without);
 }
 
+/* Where a line of the chain's own meets one of the author's, the author's stays. */
+static void test_lines(void **state) {
+        Member *member = MEMBER(BPF_PROG_TYPE_XDP, 0, CALL(1), EXIT, SET(0, 2), EXIT);
+        FuseMember m = { .name = "one", .member = member, .form = SLOT_FORM_INLINED };
+        FuseInput input = make_input(HOOK_XDP, &m, 1);
+        FuseOutput output;
+
+        give_types(member);
+        input.counters = COUNTER_LEVEL_OFF;
+        must_build(&input, &output);
+        check_info(&output, 2);
+        assert_int_equal(output.spans[0].start, 0);
+        assert_string_equal(btf__str_by_offset(output.btf, output.line_info[0].line_off), "first");
+        assert_string_equal(btf__str_by_offset(output.btf, output.line_info[0].file_name_off), "a.c");
+        fuse_output_done(&output);
+        member_free(member);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_one_slot),     cmocka_unit_test(test_no_counters),
                 cmocka_unit_test(test_all_sets_xdp), cmocka_unit_test(test_all_sets_tc),
                 cmocka_unit_test(test_odd_verdicts), cmocka_unit_test(test_inlined),
                 cmocka_unit_test(test_64_slots),     cmocka_unit_test(test_descriptors),
-                cmocka_unit_test(test_types),
+                cmocka_unit_test(test_types),        cmocka_unit_test(test_lines),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
