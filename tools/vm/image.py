@@ -134,6 +134,17 @@ def add_project(tree, package):
     chroot(tree, "/usr/lib/systemd/systemd-update-done")
 
 
+def add_policy(tree):
+    """SELinux modules, compiled into the policy that the boot loads."""
+    modules = sorted(glob.glob(os.path.join(GUEST, "*.cil")))
+    for path in modules:
+        shutil.copy(path, os.path.join(tree, "tmp"))
+    names = [os.path.basename(path) for path in modules]
+    chroot(tree, "semodule", "-s", "default", "-n", *(f"--install=/tmp/{name}" for name in names))
+    for name in names:
+        os.unlink(os.path.join(tree, "tmp", name))
+
+
 def label(tree):
     """By the tree's own setfiles and policy, so that no boot has to. A host without SELinux keeps the labels as
     they are; one with it does so for root."""
@@ -185,6 +196,7 @@ def _build(cache, image, package):
         run("tar", "--extract", f"--file={base}", "--zstd", f"--directory={tree}", "--numeric-owner")
         prepare(tree)
         add_project(tree, package)
+        add_policy(tree)
         label(tree)
 
         part = os.path.join(work, "image")

@@ -45,7 +45,7 @@ LEAN_MASKS = [
     "systemd-binfmt.service", "dev-hugepages.mount", "dev-mqueue.mount", "sys-kernel-debug.mount",
     "sys-kernel-tracing.mount", "sys-fs-fuse-connections.mount", "e2scrub_reap.service", "e2scrub_all.timer",
     "apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "fstrim.timer",
-    "systemd-tmpfiles-clean.timer", "systemd-networkd.service",
+    "systemd-tmpfiles-clean.timer",
     "systemd-network-generator.service", "systemd-ask-password-console.path", "systemd-ask-password-wall.path",
 ]
 

@@ -86,11 +86,15 @@ class Boot:
             self.booted = machine.booted
             self.start_seconds = time.monotonic() - started
             started = time.monotonic()
+            os.makedirs(self.results, exist_ok=True)
             try:
-                status = machine.run_job(seconds, output)
+                with open(os.path.join(self.results, "output"), "w", encoding="utf-8", buffering=1) as log:
+                    def heard(line):
+                        log.write(line + "\n")
+                        output(line)
+                    status = machine.run_job(seconds, heard)
             finally:
                 self.job_seconds = time.monotonic() - started
-                os.makedirs(self.results, exist_ok=True)
                 machine.take_results(self.results)
             if shut_down:
                 machine.shut_down()
@@ -118,12 +122,13 @@ def make_job(folder, build, scripts, boot):
             shutil.copy(path, os.path.join(folder, part))
     os.makedirs(os.path.join(folder, "tests/bus"))
     shutil.copy(os.path.join(SOURCE, "tests/bus/dbus_wire.py"), os.path.join(folder, "tests/bus"))
-    objects = os.path.join(folder, "build/tests/bpf")
-    os.makedirs(objects)
-    for path in glob.glob(os.path.join(build, "tests/bpf/*.bpf.o")):
-        shutil.copy(path, objects)
+    for part in ("tests/bpf", "tests/vm"):
+        objects = os.path.join(folder, "build", part)
+        os.makedirs(objects)
+        for path in glob.glob(os.path.join(build, part, "*.bpf.o")):
+            shutil.copy(path, objects)
     lines = ["#!/bin/sh", f"export BPFCHAIN_SOURCE={IN_GUEST} BPFCHAIN_BUILD={IN_GUEST}/build",
-             f"export BPFCHAIN_VM_BOOT={boot} BPFCHAIN_TEST_PATIENCE=120",
+             f"export BPFCHAIN_VM_BOOT={boot} BPFCHAIN_TEST_PATIENCE=60",
              f"export PYTHONPATH={IN_GUEST}/tests/harness PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1"]
     for script in scripts:
         if not re.fullmatch(r"[a-z][a-z0-9-]*", script) or not os.path.exists(

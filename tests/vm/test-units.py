@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The units and files that were installed, in the eyes of systemd itself."""
+
+import json
+import os
+import re
+import stat
+
+from vm_lab import UNIT, Host, case, command, main_pid, run_cases, show, systemctl
+
+METRICS = "bpfchain-metrics.service"
+TIMER = "bpfchain-metrics.timer"
+
+# At most, of systemd-analyze security. The service loads BPF programs and configures interfaces as root; that alone
+# is some 1.5.
+EXPOSURE = {UNIT: 3.2, METRICS: 0.8}
+
+
+def exposure(unit):
+    text = command("systemd-analyze", "security", "--offline=true", "--no-pager", unit, check=False).stdout
+    return float(re.search(r"Overall exposure level for .*: ([0-9.]+)", text)[1])
+
+
+def weaknesses(unit, count=12):
+    """What costs most, for whoever wants less."""
+    text = command("systemd-analyze", "security", "--offline=true", "--json=short", unit, check=False).stdout
+    rows = [row for row in json.loads(text) if row.get("exposure") not in (None, "", "0.0")]
+    rows.sort(key=lambda row: -float(row["exposure"]))
+    return [f"{row['name']} {row['exposure']}" for row in rows[:count]]
+
+
+@case
+def systemd_has_nothing_to_say_about_the_units():
+    result = command("systemd-analyze", "verify", "--man=no", UNIT, METRICS, TIMER, check=False)
+    assert (result.returncode, result.stdout + result.stderr) == (0, ""), result.stdout + result.stderr
+
+
+@case
+def the_units_are_hardened():
+    for unit, most in EXPOSURE.items():
+        level = exposure(unit)
+        print(f"# {unit}: exposure {level}; most of it: {', '.join(weaknesses(unit))}")
+        assert level <= most, f"the exposure of {unit} is {level}, more than {most}"
+
+
+@case
+def the_hardening_holds_in_the_running_process():
+    with open(f"/proc/{main_pid()}/status", encoding="ascii") as file:
+        status = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+    assert status["NoNewPrivs"] == "1"
+    assert status["Seccomp"] == "2"
+    assert status["CapInh"] == "0" * 16
+    allowed = {12, 38, 39, 2, 19}  # NET_ADMIN, PERFMON, BPF, DAC_READ_SEARCH, SYS_PTRACE
+    for kind in ("CapPrm", "CapEff", "CapBnd"):
+        held = {bit for bit in range(64) if int(status[kind], 16) >> bit & 1}
+        assert held <= allowed, f"{kind}: {held - allowed}"
+    # Its mounts are its own: /usr can't be written, pins can.
+    with open(f"/proc/{main_pid()}/mountinfo", encoding="ascii") as file:
+        mounts = {line.split()[4]: line.split()[5].split(",") for line in file}
+    assert "ro" in mounts["/"], mounts["/"]
+    assert "rw" in mounts["/sys/fs/bpf"], mounts["/sys/fs/bpf"]
+
+
+@case
+def folders_are_there_with_their_rights():
+    expected = {"/etc/bpfchain": 0o755, "/etc/bpfchain/chains.d": 0o755, "/run/bpfchain": 0o755,
+                "/run/bpfchain/chains.d": 0o755, "/var/lib/bpfchain": 0o700, "/sys/fs/bpf/bpfchain": 0o700}
+    for path, mode in expected.items():
+        found = os.stat(path)
+        assert (stat.S_IMODE(found.st_mode), found.st_uid) == (mode, 0), f"{path}: {oct(found.st_mode)}"
+    private = os.stat("/run/bpfchain/private")
+    assert stat.S_ISSOCK(private.st_mode) and stat.S_IMODE(private.st_mode) == 0o600, oct(private.st_mode)
+
+
+@case
+def it_starts_before_the_network():
+    before = show(UNIT, "Before").split()
+    assert "network-pre.target" in before, before
+    for manager in ("systemd-networkd.service",):
+        assert "network-pre.target" in show(manager, "After").split()
+    assert show(UNIT, "DefaultDependencies") == "no"
+    assert "sysinit.target" not in show(UNIT, "After").split()
+
+
+@case
+def it_is_stopped_at_shutdown_without_a_fight():
+    """Its stop job is quick: nothing waits for a timeout."""
+    with Host() as host:
+        host.run_chain()
+        systemctl("stop", UNIT, timeout=20)
+        systemctl("start", UNIT)
+
+
+run_cases()
