@@ -14,6 +14,8 @@
 #include "kernel/kernel.h"
 #include "kernel/links.h"
 #include "kernel/pins.h"
+#include "kernel/sources.h"
+#include "model/guard.h"
 #include "model/settings.h"
 #include "util/clock.h"
 #include "util/log.h"
@@ -36,6 +38,8 @@ typedef struct Service {
         Kernel *kernel;
         Links *links;
         Manager *manager;
+        Guard *guard;
+        Sources *sources; /* NULL until there is something to watch */
         BusContext *bus;
         Observer observer;
         sd_event_source *reconcile;
@@ -48,7 +52,9 @@ static void service_done(Service *service) {
         sd_event_source_unref(service->reconcile);
         sd_event_source_unref(service->deadline);
         sd_event_source_unref(service->links_retry);
+        sources_free(service->sources);
         bus_context_free(service->bus);
+        guard_free(service->guard);
         links_free(service->links);
         manager_free(service->manager);
         kernel_free(service->kernel);
@@ -84,7 +90,9 @@ static void notify_status(Service *service) {
 static int on_reconcile(sd_event_source *source, void *userdata) {
         Service *service = userdata;
 
+        sources_before_reconcile(service->sources);
         (void) manager_reconcile(service->manager);
+        sources_after_reconcile(service->sources);
         notify_status(service);
         return 0;
 }
@@ -121,12 +129,14 @@ static void on_link(const LinkRecord *record, void *userdata) {
 
         if (manager_link_changed(service->manager, record) < 0)
                 log_error("Out of memory while following interface %s", record->name);
+        sources_link_event(service->sources);
 }
 
 static void on_link_vanished(int ifindex, void *userdata) {
         Service *service = userdata;
 
         manager_link_vanished(service->manager, ifindex);
+        sources_link_event(service->sources);
 }
 
 static void on_links_resynced(void *userdata) {
@@ -346,15 +356,19 @@ static int run(const Arguments *arguments) {
                 return r;
         bus_context_set_manager(service.bus, service.manager);
 
-        r = note_settings(&service);
+        r = guard_new(service.manager, &service.settings.guard, &service.guard);
+        if (r >= 0)
+                r = note_settings(&service);
         if (r >= 0)
                 r = manager_load(service.manager);
         if (r >= 0)
                 r = open_links(&service);
         if (r >= 0) {
                 (void) manager_reconcile(service.manager);
-                r = open_bus(&service, arguments);
+                r = sources_new(service.event, service.kernel, service.guard, &service.sources);
         }
+        if (r >= 0)
+                r = open_bus(&service, arguments);
         if (r < 0)
                 return r;
 

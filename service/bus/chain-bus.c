@@ -2,6 +2,7 @@
 #include "bus/chain-bus.h"
 
 #include "bus/context.h"
+#include "bus/guard-bus.h"
 #include "bus/options.h"
 #include "bus/simulate-bus.h"
 #include "bus/wire.h"
@@ -301,6 +302,16 @@ static int property_documents(sd_bus *bus, const char *path, const char *interfa
         return chain ? wire_append_strv(reply, chain->documents) : -ENOENT;
 }
 
+static int property_disturbance(sd_bus *bus, const char *path, const char *interface, const char *property,
+                                sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
+        Chain *chain = chain_from_path(userdata, path);
+
+        if (!chain)
+                return -ENOENT;
+        return chain->disturbance ? guard_append_event(reply, chain->disturbance)
+                                  : sd_bus_message_append(reply, "a{sv}", 0);
+}
+
 static int append_proceed_on(sd_bus_message *reply, Hook hook, uint32_t proceed_on) {
         int r;
 
@@ -483,6 +494,7 @@ static const sd_bus_vtable chain_vtable[] = {
         SD_BUS_PROPERTY("Segments", "u", property_number, 0, BUS_CHANGES),
         SD_BUS_PROPERTY("Generation", "t", property_number, 0, BUS_CHANGES),
         SD_BUS_PROPERTY("Documents", "as", property_documents, 0, BUS_CHANGES),
+        SD_BUS_PROPERTY("LastDisturbance", "a{sv}", property_disturbance, 0, BUS_INVALIDATES),
         SD_BUS_PROPERTY("Slots", "a(osa{sv})", property_slots, 0, BUS_INVALIDATES),
         SD_BUS_PROPERTY("Counters", "s", property_string, 0, BUS_CHANGES),
         SD_BUS_PROPERTY("Packets", "t", property_figure, 0, BUS_SILENT),
@@ -491,6 +503,7 @@ static const sd_bus_vtable chain_vtable[] = {
         SD_BUS_PROPERTY("RunTimeNSec", "t", property_figure, 0, BUS_SILENT),
 
         SD_BUS_SIGNAL_WITH_ARGS("Conflict", SD_BUS_ARGS("a{sv}", holder), 0),
+        SD_BUS_SIGNAL_WITH_ARGS("Disturbed", SD_BUS_ARGS("a{sv}", event), 0),
         SD_BUS_VTABLE_END,
 };
 

@@ -3,6 +3,7 @@
 
 #include "bus/chain-bus.h"
 #include "bus/context.h"
+#include "bus/guard-bus.h"
 #include "bus/manager-bus.h"
 #include "bus/wire.h"
 #include "util/log.h"
@@ -30,6 +31,14 @@ struct Announcement {
         char *text; /* origin or reason */
 };
 
+/* To be told at once; more than that between two flushes are only kept (Guard.GetEvents). */
+#define DISTURBANCES_MAX 64
+
+struct Disturbance {
+        GuardEvent event;
+        char *chain; /* path, or NULL */
+};
+
 typedef enum Note {
         NOTE_ADDED,
         NOTE_CHANGED,
@@ -48,6 +57,11 @@ static void changes_clear(Changes *changes) {
 
         for (size_t i = 0; i < changes->n_announcements; i++)
                 free(changes->announcements[i].text);
+        for (size_t i = 0; i < changes->n_disturbances; i++)
+                free(changes->disturbances[i].chain);
+        free(changes->disturbances);
+        changes->disturbances = NULL;
+        changes->n_disturbances = 0;
         free(changes->announcements);
         changes->announcements = NULL;
         changes->n_announcements = 0;
@@ -207,7 +221,30 @@ static void on_generation_rolled_back(void *userdata, uint64_t from, uint64_t to
         announce(userdata, true, to, from, reason);
 }
 
+static void on_guard_event(void *userdata, const GuardEvent *event, Chain *chain) {
+        BusContext *context = userdata;
+        Disturbance *disturbance;
+
+        if (!changes_arm(context) || context->changes.n_disturbances >= DISTURBANCES_MAX)
+                return;
+        disturbance = ARRAY_APPEND(context->changes.disturbances, context->changes.n_disturbances);
+        if (!disturbance) {
+                log_warning("Out of memory: a signal of the guard is lost.");
+                return;
+        }
+        *disturbance = (Disturbance){
+                .event = *event,
+                .chain = chain ? object_path(OBJECT_CHAIN, chain->interface, hook_to_string(chain->hook)) : NULL,
+        };
+}
+
+static void on_guard_changed(void *userdata) {
+        (void) note(userdata, OBJECT_GUARD, NOTE_CHANGED, NULL, NULL);
+}
+
 const Observer bus_observer = {
+        .guard_event = on_guard_event,
+        .guard_changed = on_guard_changed,
         .interface_added = on_interface_added,
         .interface_changed = on_interface_changed,
         .interface_removed = on_interface_removed,
@@ -363,6 +400,29 @@ static int send_change(BusContext *context, Connection *connection, const Change
         return r;
 }
 
+static int send_event(Connection *connection, const char *path, const char *interface, const char *member,
+                      const GuardEvent *event) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *signal = NULL;
+        int r;
+
+        r = sd_bus_message_new_signal(connection->bus, &signal, path, interface, member);
+        if (r >= 0)
+                r = guard_append_event(signal, event);
+        return r < 0 ? r : sd_bus_send(NULL, signal, NULL);
+}
+
+static void send_disturbance(Connection *connection, const Disturbance *disturbance) {
+        int r;
+
+        r = send_event(connection, guard_implementation.path, guard_implementation.interface, "Event",
+                       &disturbance->event);
+        if (r >= 0 && disturbance->chain)
+                r = send_event(connection, disturbance->chain, chain_implementation.interface, "Disturbed",
+                               &disturbance->event);
+        if (r < 0 && r != -ENOTCONN)
+                log_debug("Can't tell of what the guard saw: %s", strerror(-r));
+}
+
 static int send_announcement(Connection *connection, const Announcement *announcement) {
         const char *interface = manager_implementation.interface;
 
@@ -377,6 +437,8 @@ static void changes_send(BusContext *context, Connection *connection) {
         Changes *changes = &context->changes;
         int r;
 
+        for (size_t i = 0; i < changes->n_disturbances; i++)
+                send_disturbance(connection, &changes->disturbances[i]);
         TABLE_FOREACH (Change, change, &changes->objects) {
                 r = send_change(context, connection, change);
                 if (r < 0 && r != -ENOTCONN)
@@ -413,7 +475,8 @@ void changes_flush(BusContext *context) {
                 memberships_update(context, true);
                 note_interfaces_of_chains(context);
         }
-        if (context->n_connections == 0 || (changes->objects.n == 0 && changes->n_announcements == 0))
+        if (context->n_connections == 0 ||
+            (changes->objects.n == 0 && changes->n_announcements == 0 && changes->n_disturbances == 0))
                 return;
 
         changes_compare(context);

@@ -16,6 +16,7 @@
 typedef struct BusContext BusContext;
 
 typedef struct Announcement Announcement;
+typedef struct Disturbance Disturbance;
 
 typedef struct Changes {
         Table objects; /* of Change, by path */
@@ -23,6 +24,8 @@ typedef struct Changes {
         Table memberships;           /* of Membership, by program: a digest of the chains that it sits in */
         Announcement *announcements; /* generation signals, in order */
         size_t n_announcements;
+        Disturbance *disturbances; /* what the guard saw, in order */
+        size_t n_disturbances;
         bool chains_changed;
         sd_event_source *deferred;
         sd_event_source *baseline; /* deferred, when idle */

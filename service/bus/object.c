@@ -2,6 +2,7 @@
 #include "bus/object.h"
 
 #include "bus/chain-bus.h"
+#include "bus/guard-bus.h"
 #include "bus/interface-bus.h"
 #include "bus/manager-bus.h"
 #include "bus/map-bus.h"
@@ -11,7 +12,7 @@
 static const ObjectImplementation *const implementations[_OBJECT_KIND_MAX] = {
         [OBJECT_MANAGER] = &manager_implementation, [OBJECT_INTERFACE] = &interface_implementation,
         [OBJECT_CHAIN] = &chain_implementation,     [OBJECT_PROGRAM] = &program_implementation,
-        [OBJECT_MAP] = &map_implementation,
+        [OBJECT_MAP] = &map_implementation,         [OBJECT_GUARD] = &guard_implementation,
 };
 
 static const char *const templates[_OBJECT_KIND_MAX] = {
@@ -33,8 +34,8 @@ char *object_path(ObjectKind kind, const char *first, const char *second) {
         char *path = NULL;
         int r;
 
-        if (kind == OBJECT_MANAGER)
-                return strdup(BUS_ROOT);
+        if (kind == OBJECT_MANAGER || kind == OBJECT_GUARD)
+                return strdup(kind == OBJECT_GUARD ? guard_implementation.path : BUS_ROOT);
 
         r = has_two_names(kind) ? sd_bus_path_encode_many(&path, templates[kind], first, second)
                                 : sd_bus_path_encode_many(&path, templates[kind], first);

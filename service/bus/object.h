@@ -20,6 +20,7 @@ typedef enum ObjectKind {
         OBJECT_CHAIN,     /* interface, hook */
         OBJECT_PROGRAM,   /* program */
         OBJECT_MAP,       /* program, map */
+        OBJECT_GUARD,
         _OBJECT_KIND_MAX,
         _OBJECT_KIND_INVALID = -EINVAL,
 } ObjectKind;

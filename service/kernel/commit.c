@@ -6,6 +6,7 @@
 #include "kernel/attach.h"
 #include "kernel/clsact.h"
 #include "kernel/foreign.h"
+#include "kernel/inspect.h"
 #include "kernel/pins.h"
 #include "util/log.h"
 
@@ -323,4 +324,18 @@ void kernel_chain_rollback(void *userdata, ChainCommit *item) {
 void kernel_chain_release(void *userdata, ChainCommit *item) {
         kernel_fused_free(item->undo);
         item->undo = NULL;
+}
+
+int kernel_chain_repin(void *userdata, KernelAttachment *attachment, Error *error) {
+        Kernel *kernel = userdata;
+        int r;
+
+        r = pins_prepare(kernel, error);
+        if (r < 0)
+                return r;
+        r = pin_all(kernel, attachment, attachment->fused);
+        if (r < 0)
+                return error_set(error, ERROR_FAILED, "It can't be pinned in %s: %s.", kernel->bpffs_dir,
+                                 strerror(-r));
+        return 0;
 }

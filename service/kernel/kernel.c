@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "kernel/attach.h"
 #include "kernel/fused.h"
+#include "kernel/inspect.h"
 #include "kernel/interface-details.h"
 #include "kernel/libbpf-callbacks.h"
 #include "kernel/map-access.h"
@@ -70,6 +71,9 @@ const KernelOps kernel_ops = {
         .chain_adopt = kernel_chain_adopt,
         .chain_list = kernel_chain_list,
         .chain_check = kernel_chain_check,
+        .chain_inspect = kernel_chain_inspect,
+        .chain_repin = kernel_chain_repin,
+        .program_name = kernel_program_name,
         .chain_detach = kernel_chain_detach,
         .attachment_free = kernel_attachment_free,
         .chain_counters = kernel_chain_counters,

@@ -66,6 +66,8 @@ void chain_free(Chain *chain) {
         free(chain->reason);
         free(chain->mode_refusal);
         free(chain->signature);
+        free(chain->held);
+        free(chain->disturbance);
         free(chain);
 }
 

@@ -12,6 +12,9 @@
 
 #include "model/interface.h"
 #include "model/kernel-ops.h"
+#include "model/restore.h"
+
+typedef struct GuardEvent GuardEvent;
 
 typedef enum ChainState {
         CHAIN_STATE_ACTIVE,   /* runs what is wanted */
@@ -76,6 +79,15 @@ typedef struct Chain {
         AttachmentInfo info;
         FusedInfo fused;     /* sizes and times of the last build; zero when adopted */
         uint64_t generation; /* in which it last changed */
+        bool restore_set;    /* documents say whether it is put back, else the settings do */
+        RestorePolicy restore;
+        Restores restores;       /* kept by the guard, as is all below */
+        char *held;              /* why it is not put back now, a sentence; NULL: it may be */
+        uint64_t held_until;     /* microseconds, CLOCK_BOOTTIME; UINT64_MAX: until somebody asks for it */
+        bool to_front;           /* wants a new place before all others on its hook */
+        uint32_t noted;          /* mask of GuardAct that hold now and were told */
+        uint32_t noted_program;  /* somebody else's that was told of last */
+        GuardEvent *disturbance; /* the last one, or NULL */
 } Chain;
 
 /* The table key of a chain; the caller frees. */

@@ -420,10 +420,13 @@ static int keep_good_ones(Manager *manager, Store *store) {
         return 0;
 }
 
-/* Modes that were refused are tried again. */
+/* Modes that were refused are tried again, and so are hooks that were left to others. */
 static void forget_refusals(Manager *manager) {
-        TABLE_FOREACH (Chain, chain, &manager->chains)
+        TABLE_FOREACH (Chain, chain, &manager->chains) {
                 (void) free_and_strdup(&chain->mode_refusal, NULL);
+                (void) free_and_strdup(&chain->held, NULL);
+                chain->restores = (Restores){};
+        }
 }
 
 int manager_reload(Manager *manager, const ChangeOptions *options, uint64_t *ret_generation, Error *error) {

@@ -316,6 +316,13 @@ static void apply_sequence(Wanted *wanted, char *const *sequence) {
                         wanted->slots[i] = sorted[next++];
 }
 
+static RestorePolicy more_cautious(RestorePolicy a, RestorePolicy b) {
+        if (a == RESTORE_POLICY_NEVER || b == RESTORE_POLICY_NEVER)
+                return RESTORE_POLICY_NEVER;
+        return a == RESTORE_POLICY_LIMITED || b == RESTORE_POLICY_LIMITED ? RESTORE_POLICY_LIMITED
+                                                                          : RESTORE_POLICY_ALWAYS;
+}
+
 static int merge_fragment(Wanted *wanted, const ChainDef *def, const Fragments *fragments, const char *name,
                           const ChainDef **mode_from, Error *error) {
         int r;
@@ -343,6 +350,10 @@ static int merge_fragment(Wanted *wanted, const ChainDef *def, const Fragments *
         if (def->counters_set) {
                 wanted->counters = wanted->counters_set ? MAX2(wanted->counters, def->counters) : def->counters;
                 wanted->counters_set = true;
+        }
+        if (def->restore_set) {
+                wanted->restore = wanted->restore_set ? more_cautious(wanted->restore, def->restore) : def->restore;
+                wanted->restore_set = true;
         }
         wanted->detached = wanted->detached || def->detached;
         if (!strv_contains(wanted->documents, def->document->name))

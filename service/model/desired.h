@@ -48,6 +48,8 @@ typedef struct Wanted {
         AttachMode mode;
         CounterLevel counters; /* the most detailed that a fragment names */
         bool counters_set;     /* one does; else it is the default */
+        RestorePolicy restore; /* the most cautious that a fragment names: never, limited, always */
+        bool restore_set;
         bool detached;
         char **documents; /* NULL-terminated names, in order, none twice */
 } Wanted;

@@ -400,6 +400,7 @@ static int read_interfaces(ChainDef *chain, const JsonReader *reader) {
 /* The members of a chain that are one of a few words. */
 static int read_words(ChainDef *def, const JsonReader *reader) {
         const char *hooks[_HOOK_MAX], *modes[_ATTACH_MODE_MAX], *levels[_COUNTER_LEVEL_MAX];
+        const char *policies[_RESTORE_POLICY_MAX];
         int r, word = 0;
 
         for (int i = 0; i < _HOOK_MAX; i++)
@@ -408,6 +409,8 @@ static int read_words(ChainDef *def, const JsonReader *reader) {
                 modes[i] = attach_mode_to_string(i);
         for (int i = 0; i < _COUNTER_LEVEL_MAX; i++)
                 levels[i] = counter_level_to_string(i);
+        for (int i = 0; i < _RESTORE_POLICY_MAX; i++)
+                policies[i] = restore_policy_to_string(i);
 
         r = json_reader_word(reader, "hook", hooks, ELEMENTSOF(hooks), &word);
         if (r < 0)
@@ -432,6 +435,14 @@ static int read_words(ChainDef *def, const JsonReader *reader) {
                 def->counters = (CounterLevel) word;
                 def->counters_set = true;
         }
+
+        r = json_reader_word(reader, "restore", policies, ELEMENTSOF(policies), &word);
+        if (r < 0)
+                return r;
+        if (r > 0) {
+                def->restore = (RestorePolicy) word;
+                def->restore_set = true;
+        }
         return 0;
 }
 
@@ -440,7 +451,7 @@ static int read_chain(Document *document, json_object *value, size_t index, Erro
                 { "interfaces", JSON_ARRAY, true }, { "hook", JSON_STRING, true }, { "mode", JSON_STRING },
                 { "order", JSON_INTEGER },          { "programs", JSON_ARRAY },    { "sequence", JSON_ARRAY },
                 { "without", JSON_ARRAY },          { "detached", JSON_BOOLEAN },  { "description", JSON_STRING },
-                { "counters", JSON_STRING },
+                { "counters", JSON_STRING },        { "restore", JSON_STRING },
         };
         ChainDef *def = &document->chains[index];
         JsonReader reader;

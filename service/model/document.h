@@ -11,6 +11,7 @@
 #include "model/hook.h"
 #include "model/interface.h"
 #include "model/kernel-ops.h"
+#include "model/restore.h"
 #include "util/error.h"
 
 /* Bounds of one document. Larger ones are refused with LimitExceeded. */
@@ -67,6 +68,8 @@ typedef struct ChainDef {
         bool mode_set;
         CounterLevel counters;
         bool counters_set;
+        RestorePolicy restore; /* whether a chain that somebody pushed off its hook is put back */
+        bool restore_set;
         unsigned order;
         SlotDef *slots;
         size_t n_slots;

@@ -158,6 +158,9 @@ static json_object *edit_json(const Edit *edit, const Chain *chain) {
         if (edit->present && edit->present->counters_set)
                 json_object_object_add(o, "counters",
                                        json_object_new_string(counter_level_to_string(edit->present->counters)));
+        if (edit->present && edit->present->restore_set)
+                json_object_object_add(o, "restore",
+                                       json_object_new_string(restore_policy_to_string(edit->present->restore)));
         if (edit->ordered)
                 json_object_object_add(o, "sequence", names_json(edit->sequence));
         if (!is_empty(edit->without))

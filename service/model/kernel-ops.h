@@ -115,6 +115,22 @@ typedef struct AttachmentInfo {
         uint32_t program_id; /* the fused program that is attached */
 } AttachmentInfo;
 
+/* What is to be looked at besides the link. */
+enum {
+        INSPECT_FILTER = 1 << 0, /* of clsact, which takes a message to the kernel */
+        INSPECT_PINS = 1 << 1,
+};
+
+/* How a chain stands on its hook. */
+typedef struct ChainFacts {
+        int ifindex;            /* what the link is on, 0: nothing any more. An interface takes it along into another
+                                 * network namespace. Of a filter that is gone: 0 */
+        uint32_t program_id;    /* in the link or filter */
+        bool own;               /* that is the chain's */
+        bool pinned;            /* all that is to be; true when not looked at */
+        uint32_t first_program; /* that runs before ours on a tcx hook, 0: none */
+} ChainFacts;
+
 /* One chain of a commit. On input `attachment` is the present one (its program is exchanged atomically) or NULL
  * (a new one is made). On success `attachment` is set and `fused` belongs to it; what was there before is kept in
  * `undo` until chain_release(). */
@@ -251,6 +267,15 @@ typedef struct KernelOps {
         /* Reads link or filter again: is it still on this hook, with our program? -ENOENT: detached,
          * -ESTALE: another program is in it. */
         int (*chain_check)(void *userdata, KernelAttachment *attachment);
+
+        /* The same in more detail, for the guard: only looks. `what` is a mask of INSPECT_*. */
+        int (*chain_inspect)(void *userdata, KernelAttachment *attachment, unsigned what, ChainFacts *ret);
+
+        /* Pins anew whatever of the attachment is not pinned. */
+        int (*chain_repin)(void *userdata, KernelAttachment *attachment, Error *error);
+
+        /* The kernel's name of a program, empty where it has none; negative where it may not be known. */
+        int (*program_name)(void *userdata, uint32_t program_id, char ret[16]);
 
         /* Takes the chain off its hook and removes its pins, counters included. Frees the attachment. */
         void (*chain_detach)(void *userdata, KernelAttachment *attachment);

@@ -46,6 +46,8 @@ struct Manager {
         Problem *noted; /* by manager_note_problem() */
         size_t n_noted;
 
+        struct Guard *guard; /* NULL: none */
+
         bool ready;        /* the first reconcile is done */
         bool all_detached; /* detach --all, until the next reload */
         bool reconcile_wanted;

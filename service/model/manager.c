@@ -330,3 +330,7 @@ const KernelOps *manager_kernel_ops(Manager *manager, void **ret_userdata) {
         *ret_userdata = manager->kernel;
         return manager->ops;
 }
+
+Guard *manager_guard(Manager *manager) {
+        return manager->guard;
+}

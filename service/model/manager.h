@@ -42,6 +42,7 @@ typedef struct Pending {
 } Pending;
 
 typedef struct Manager Manager;
+typedef struct Guard Guard;
 typedef struct Transaction Transaction;
 
 /* Sees what a dry run has prepared before it is dropped. A failure of it is one of the change. */
@@ -141,4 +142,5 @@ int manager_read_chain_counters(Manager *manager, Chain *chain, ChainCounters *r
 int manager_read_run_time(Manager *manager, Chain *chain, uint64_t *ret_count, uint64_t *ret_nsec);
 int manager_interface_details(Manager *manager, Interface *interface, InterfaceDetails *ret);
 int manager_interface_foreign(Manager *manager, Interface *interface, ForeignInfo **ret, size_t *ret_n);
+Guard *manager_guard(Manager *manager); /* NULL: there is none */
 const KernelOps *manager_kernel_ops(Manager *manager, void **ret_userdata);

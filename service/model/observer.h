@@ -38,6 +38,11 @@ typedef struct Observer {
          * UINT64_MAX: no more. */
         void (*deadline_changed)(void *userdata, uint64_t deadline);
 
+        /* Somebody did something to a hook of ours, or loaded a program; the event lives until control returns to the
+         * event loop. `chain` is NULL where it concerns none in particular. */
+        void (*guard_event)(void *userdata, const GuardEvent *event, Chain *chain);
+        void (*guard_changed)(void *userdata); /* what its object shows */
+
         /* Interfaces changed: the manager wants manager_reconcile() to be called soon, once. */
         void (*reconcile_wanted)(void *userdata);
 } Observer;

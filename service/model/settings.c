@@ -2,15 +2,82 @@
 #include <syslog.h>
 
 #include "model/settings.h"
+#include "util/clock.h"
 #include "util/file.h"
 #include "util/json-reader.h"
 
+/* A span of time in text, such as "10s". */
+static int read_span(const JsonReader *reader, const char *name, uint64_t min, uint64_t max, uint64_t *ret) {
+        char low[USEC_STRING_SIZE], high[USEC_STRING_SIZE];
+        const char *text;
+        uint64_t usec;
+        int r;
+
+        r = json_reader_string(reader, name, &(JsonStringRule){ .what = "a span of time", .min = 1, .max = 32 },
+                               &text);
+        if (r <= 0)
+                return r;
+        if (usec_from_string(text, &usec) < 0)
+                return json_reader_fail(reader, name, "\"%s\" is no span of time; write \"10s\" or \"5min\"", text);
+        if (usec < min || usec > max)
+                return json_reader_fail(reader, name, "%s is not within %s and %s", text, usec_to_string(min, low),
+                                        usec_to_string(max, high));
+        *ret = usec;
+        return 0;
+}
+
+static int read_guard(const JsonReader *root, GuardSettings *guard) {
+        static const JsonField fields[] = {
+                { "watch", JSON_BOOLEAN },
+                { "check-interval", JSON_STRING },
+                { "restore", JSON_STRING },
+                { "restore-limit", JSON_INTEGER },
+                { "restore-window", JSON_STRING },
+                { "restore-backoff", JSON_STRING },
+                { "restore-backoff-max", JSON_STRING },
+        };
+        const char *policies[_RESTORE_POLICY_MAX];
+        _cleanup_free_ char *where = NULL;
+        json_object *value = NULL;
+        JsonReader reader;
+        int64_t limit = guard->limits.limit;
+        int r, word = 0;
+
+        r = json_reader_value(root, "guard", &value, &where);
+        if (r <= 0)
+                return r;
+        r = json_reader_init(&reader, value, where, fields, ELEMENTSOF(fields), root->error);
+        for (int i = 0; i < _RESTORE_POLICY_MAX; i++)
+                policies[i] = restore_policy_to_string(i);
+        if (r >= 0)
+                r = json_reader_word(&reader, "restore", policies, ELEMENTSOF(policies), &word);
+        if (r > 0)
+                guard->restore = (RestorePolicy) word;
+        if (r >= 0)
+                r = json_reader_integer(&reader, "restore-limit", 1, RESTORE_LIMIT_MAX, &limit);
+        guard->limits.limit = (unsigned) limit;
+        if (r >= 0)
+                r = json_reader_boolean(&reader, "watch", &guard->watch);
+        if (r >= 0)
+                r = read_span(&reader, "check-interval", 0, USEC_PER_DAY, &guard->check_interval);
+        if (r >= 0)
+                r = read_span(&reader, "restore-window", USEC_PER_SEC, USEC_PER_DAY, &guard->limits.window);
+        if (r >= 0)
+                r = read_span(&reader, "restore-backoff", USEC_PER_SEC / 10, USEC_PER_DAY, &guard->limits.backoff);
+        if (r >= 0)
+                r = read_span(&reader, "restore-backoff-max", USEC_PER_SEC / 10, USEC_PER_DAY,
+                              &guard->limits.backoff_max);
+        /* A tenth of a second at least, so that it is no loop. */
+        if (r >= 0 && guard->check_interval > 0)
+                guard->check_interval = MAX2(guard->check_interval, USEC_PER_SEC / 10);
+        return MIN2(r, 0);
+}
+
 static int settings_read(json_object *root, Settings *settings, Error *error) {
         static const JsonField fields[] = {
-                { "$schema", JSON_STRING },
-                { "tc-attach", JSON_STRING },
-                { "log-level", JSON_STRING },
-                { "netlink-receive-buffer", JSON_INTEGER },
+                { "$schema", JSON_STRING },   { "tc-attach", JSON_STRING },
+                { "log-level", JSON_STRING }, { "netlink-receive-buffer", JSON_INTEGER },
+                { "guard", JSON_OBJECT },
         };
         const char *attach[_TC_ATTACH_MAX];
         static const char *const levels[] = { "error", "warning", "notice", "info", "debug" };
@@ -36,7 +103,7 @@ static int settings_read(json_object *root, Settings *settings, Error *error) {
         if (r < 0)
                 return r;
         settings->netlink_receive_buffer = (uint32_t) buffer;
-        return 0;
+        return read_guard(&reader, &settings->guard);
 }
 
 static int settings_load_file(const char *path, Settings *ret, Error *error) {

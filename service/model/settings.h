@@ -6,15 +6,17 @@
  * read at start. service/schema/bpfchain-settings.schema.json is their JSON Schema.
  */
 
+#include "model/guard.h"
 #include "model/paths.h"
 
 typedef struct Settings {
         TcAttach tc_attach;
         int log_level;                   /* syslog level, -1: not set */
         uint32_t netlink_receive_buffer; /* bytes, 0: not set */
+        GuardSettings guard;
 } Settings;
 
-#define SETTINGS_INIT ((Settings){ .log_level = -1 })
+#define SETTINGS_INIT ((Settings){ .log_level = -1, .guard = GUARD_SETTINGS_DEFAULT })
 
 /* 0: read, or there is no file. On failure *ret is untouched and the error says where and why. */
 int settings_load(const Paths *paths, Settings *ret, Error *error);

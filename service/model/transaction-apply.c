@@ -19,7 +19,7 @@ static void take_seats(Chain *chain, Target *target) {
                         *seat = (Seat){};
                 }
         }
-        if (target->commit.created)
+        if (target->commit.created && !target->to_front)
                 chain_restart(chain);
 }
 
@@ -45,6 +45,10 @@ static void take_slots(Chain *chain, Target *target) {
 static int apply_built(Manager *manager, Target *target, uint64_t generation) {
         Chain *chain = target->chain;
 
+        /* The new link took over the pins already. */
+        if (target->to_front && chain->attachment && chain->attachment != target->commit.attachment)
+                manager->ops->chain_detach(manager->kernel, chain->attachment);
+        chain->to_front = false;
         chain->attachment = target->commit.attachment;
         chain->info = target->commit.info;
         chain->ifindex = target->commit.ifindex;
@@ -64,6 +68,8 @@ static ChainState state_after(const Target *target) {
         case TARGET_DETACH: return CHAIN_STATE_DETACHED;
         case TARGET_WAIT: return CHAIN_STATE_WAITING;
         case TARGET_FAIL:
+                if (target->held)
+                        return CHAIN_STATE_CONFLICT;
                 if (target->chain->attachment)
                         return CHAIN_STATE_DEGRADED;
                 return target->error.code == ERROR_HOOK_BUSY ? CHAIN_STATE_CONFLICT : CHAIN_STATE_FAILED;
@@ -164,6 +170,8 @@ static int describe(Target *target, ChainState state, const char *reason) {
         }
         chain->ifindex = target->interface ? target->interface->link.ifindex : 0;
         if (target->wanted.documents) {
+                chain->restore = target->wanted.restore;
+                chain->restore_set = target->wanted.restore_set;
                 chain->mode = target->wanted.mode;
                 if (!chain->attachment)
                         chain->counters = target->wanted.counters;
@@ -197,6 +205,10 @@ int target_apply(Transaction *t, Target *target, uint64_t generation) {
                         chain->generation = generation;
                 manager_drop_attachment(manager, chain);
         }
+        if (target->action == TARGET_FAIL)
+                chain->to_front = false;
+        else /* the chain is there again, or nobody quarrels any more */
+                (void) free_and_strdup(&chain->held, NULL);
         q = note_mode(target);
         r = r < 0 ? r : q;
         if (target->keeps_mode && target->action == TARGET_BUILD)

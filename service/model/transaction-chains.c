@@ -114,6 +114,19 @@ static bool is_waited_for(const Transaction *t, const char *name, Hook hook) {
         return desired_names_interface(t->desired, name, hook) && !interface_exists(t->manager, name);
 }
 
+/* Who asks for a chain by name has it, whatever others do to its hook. */
+static void hold_back(Transaction *t, Target *target) {
+        Chain *chain = target->chain;
+
+        target->to_front = chain->to_front && chain->attachment && chain->info.kind == ATTACH_KIND_TCX_LINK;
+        if (!chain->held || target->affected || target->action != TARGET_BUILD ||
+            target->interface->link.ifindex != chain->ifindex)
+                return;
+        target->held = true;
+        target->action = TARGET_FAIL;
+        (void) error_set(&target->error, ERROR_HOOK_BUSY, "%s", chain->held);
+}
+
 static int collect_one(Transaction *t, const char *name, Hook hook, const LinkRecord *link,
                        const Interface *interface) {
         Chain *chain = manager_get_chain(t->manager, name, hook);
@@ -150,6 +163,7 @@ static int collect_one(Transaction *t, const char *name, Hook hook, const LinkRe
                         target->action = interface ? TARGET_BUILD : TARGET_WAIT;
         }
         target->affected = is_affected(t, target, link);
+        hold_back(t, target);
         return 0;
 }
 
@@ -416,7 +430,8 @@ int target_decide(Transaction *t, Target *target) {
         }
 
         if (target->action == TARGET_BUILD && target_attachment(target)) {
-                bool same = !target->changed_by_others && streq_ptr(chain->signature, target->signature);
+                bool same = !target->changed_by_others && !target->to_front &&
+                            streq_ptr(chain->signature, target->signature);
 
                 if (same && mode_fits(target)) {
                         target->action = TARGET_KEEP;

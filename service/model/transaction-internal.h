@@ -48,6 +48,8 @@ typedef struct Target {
         Seat *new_seats;                      /* by seat, with program: those taken by this transaction; NULL: none */
         uint64_t (*last_rows)[COUNTER_CELLS]; /* of a chain that will not count any more, or NULL */
         bool changed_by_others;               /* another program is in our link */
+        bool held;                            /* the guard leaves the hook to somebody else for now */
+        bool to_front;   /* gets a new link before all others on its hook, and then the old one goes */
         bool lost;       /* somebody took the chain off its hook; its attachment is good for nothing */
         bool keeps_mode; /* the mode should change, but not by this transaction */
         bool reattach;   /* the mode changes: off the hook and on again */

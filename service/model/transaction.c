@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "model/guard.h"
 #include "model/transaction-internal.h"
 #include "util/clock.h"
 #include "util/log.h"
@@ -66,6 +67,9 @@ static int check_fatal(Transaction *t, Error *error) {
 int transaction_prepare(Transaction *t, Error *error) {
         int r;
 
+        /* What others did is seen before it is mended. */
+        if (t->manager->guard)
+                guard_look(t->manager->guard, GUARD_LOOK_FILTERS, "change");
         r = transaction_collect(t, error);
         if (r < 0)
                 return r;
@@ -114,7 +118,7 @@ static void fill_commit(Transaction *t, Target *target) {
                 .hook = target->chain->hook,
                 .mode = target->keeps_mode ? target->mode_before : target->wanted.mode,
                 .fused = target->fused,
-                .attachment = target->reattach ? NULL : target_attachment(target),
+                .attachment = target->reattach || target->to_front ? NULL : target_attachment(target),
         };
 }
 

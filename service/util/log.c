@@ -36,7 +36,7 @@ void log_close(void) {
 }
 
 typedef struct FieldList {
-        struct iovec iov[10];
+        struct iovec iov[20];
         int n;
 } FieldList;
 
@@ -72,6 +72,13 @@ static void log_to_journal(int level, const LogFields *fields, const char *messa
                 field_add(&list, "BPFCHAIN_DOCUMENT", fields->document);
                 field_add(&list, "BPFCHAIN_DETAIL", fields->detail);
                 field_add(&list, "MESSAGE_ID", fields->message_id);
+                field_add(&list, "BPFCHAIN_ACT", fields->act);
+                field_add(&list, "BPFCHAIN_SOURCE", fields->source);
+                field_add(&list, "BPFCHAIN_PROGRAM_ID", fields->program_id);
+                field_add(&list, "BPFCHAIN_CULPRIT_PID", fields->culprit_pid);
+                field_add(&list, "BPFCHAIN_CULPRIT_UID", fields->culprit_uid);
+                field_add(&list, "BPFCHAIN_CULPRIT_EXE", fields->culprit_executable);
+                field_add(&list, "BPFCHAIN_CULPRIT_UNIT", fields->culprit_unit);
                 if (fields->generation > 0) {
                         snprintf(number, sizeof(number), "%llu", (unsigned long long) fields->generation);
                         field_add(&list, "BPFCHAIN_GENERATION", number);

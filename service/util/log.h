@@ -20,7 +20,14 @@ typedef struct LogFields {
         const char *document;   /* BPFCHAIN_DOCUMENT= */
         const char *message_id; /* MESSAGE_ID=, 32 hexadecimal digits */
         const char *detail;     /* BPFCHAIN_DETAIL=, many lines are fine (a verifier log) */
-        uint64_t generation;    /* BPFCHAIN_GENERATION=, 0: none */
+        const char *act;        /* BPFCHAIN_ACT=, of the guard's events, as is all below */
+        const char *source;     /* BPFCHAIN_SOURCE= */
+        const char *program_id; /* BPFCHAIN_PROGRAM_ID= */
+        const char *culprit_pid;
+        const char *culprit_uid;
+        const char *culprit_executable;
+        const char *culprit_unit; /* BPFCHAIN_CULPRIT_UNIT= and so on */
+        uint64_t generation;      /* BPFCHAIN_GENERATION=, 0: none */
 } LogFields;
 
 /* Chooses journal or stderr; max_level is a syslog level, lines above it are dropped. */

@@ -24,6 +24,7 @@ OBJECTS = {
     "org.bpfchain1.Interface": ROOT + "/interface/eth0",
     "org.bpfchain1.Chain": ROOT + "/chain/eth0/xdp",
     "org.bpfchain1.Program": ROOT + "/program/a",
+    "org.bpfchain1.Guard": ROOT + "/guard",
     "org.bpfchain1.Map": ROOT + "/map/a/m_5fhash",
 }
 

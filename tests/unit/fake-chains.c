@@ -68,6 +68,20 @@ void fake_intrude(FakeKernel *fake, int ifindex, Hook hook, bool intrude) {
         link->intruded = intrude;
 }
 
+void fake_unpin(FakeKernel *fake, int ifindex, Hook hook) {
+        FakeLink *link = link_of(fake, ifindex, hook);
+
+        assert_non_null(link);
+        link->unpinned = true;
+}
+
+void fake_precede(FakeKernel *fake, int ifindex, Hook hook, uint32_t program_id) {
+        FakeLink *link = link_of(fake, ifindex, hook);
+
+        assert_non_null(link);
+        link->first = program_id;
+}
+
 uint64_t *fake_counters(FakeKernel *fake, int ifindex, Hook hook, unsigned seat) {
         FakeLink *link = link_of(fake, ifindex, hook);
 
@@ -207,6 +221,8 @@ static int check_busy(FakeKernel *fake, ChainCommit *item) {
 
         if (foreign)
                 return error_set(&item->error, ERROR_HOOK_BUSY, "%s holds the hook", foreign->holder);
+        if (link && hook_is_tc(item->hook) && link->first > 0)
+                return 0; /* the new one goes before all of them */
         if (link && !link->off_hook)
                 return error_set(&item->error, ERROR_HOOK_BUSY, "a link of our own that nobody knows holds the hook");
         assert_null(link); /* a dead one is to be detached first: its pins are in the way */
@@ -447,6 +463,35 @@ int fake_chain_check(void *userdata, KernelAttachment *attachment) {
         if (r < 0)
                 return r;
         return attachment->link->off_hook ? -ENOENT : attachment->link->intruded ? -ESTALE : 0;
+}
+
+#define FAKE_INTRUDER 4040
+
+int fake_chain_inspect(void *userdata, KernelAttachment *attachment, unsigned what, ChainFacts *ret) {
+        FakeLink *link = attachment->link;
+
+        assert_true(attachment->alive);
+        *ret = (ChainFacts){
+                .ifindex = link->there && !link->off_hook ? link->ifindex : 0,
+                .program_id = link->intruded ? FAKE_INTRUDER : link->content.program_id,
+                .own = !link->intruded,
+                .pinned = !(what & INSPECT_PINS) || !link->unpinned,
+                .first_program = link->first,
+        };
+        return 0;
+}
+
+int fake_chain_repin(void *userdata, KernelAttachment *attachment, Error *error) {
+        assert_true(attachment->alive);
+        attachment->link->unpinned = false;
+        return 0;
+}
+
+int fake_program_name(void *userdata, uint32_t program_id, char ret[16]) {
+        if (program_id != FAKE_INTRUDER)
+                return -ENOENT;
+        snprintf(ret, 16, "intruder");
+        return 0;
 }
 
 static void drop(KernelAttachment *attachment) {

@@ -79,6 +79,8 @@ typedef struct FakeLink {
         bool native;
         bool off_hook; /* somebody detached it */
         bool intruded; /* another program is in it */
+        bool unpinned;
+        uint32_t first; /* program that runs before it, 0: none */
         FakeContent content;
         uint64_t rows[CHAIN_SEATS_MAX][COUNTER_CELLS];
         uint64_t packets; /* that came in while it counted */
@@ -159,6 +161,9 @@ void fake_chain_release(void *userdata, ChainCommit *item);
 int fake_chain_adopt(void *userdata, int ifindex, Hook hook, KernelAttachment **ret, AttachmentInfo *ret_info,
                      char *ret_signature);
 int fake_chain_list(void *userdata, int **ret_ifindexes, Hook **ret_hooks, size_t *ret_n);
+int fake_chain_inspect(void *userdata, KernelAttachment *attachment, unsigned what, ChainFacts *ret);
+int fake_chain_repin(void *userdata, KernelAttachment *attachment, Error *error);
+int fake_program_name(void *userdata, uint32_t program_id, char ret[16]);
 int fake_chain_check(void *userdata, KernelAttachment *attachment);
 void fake_chain_detach(void *userdata, KernelAttachment *attachment);
 void fake_attachment_free(KernelAttachment *attachment);

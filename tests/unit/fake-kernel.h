@@ -66,6 +66,9 @@ void fake_set_no_generic(FakeKernel *fake, int ifindex, bool no_generic);
 void fake_take_off(FakeKernel *fake, int ifindex, Hook hook);
 void fake_interface_gone(FakeKernel *fake, int ifindex);
 void fake_intrude(FakeKernel *fake, int ifindex, Hook hook, bool intrude);
+/* Somebody removes its pins; puts a program before it (0: takes that away). */
+void fake_unpin(FakeKernel *fake, int ifindex, Hook hook);
+void fake_precede(FakeKernel *fake, int ifindex, Hook hook, uint32_t program_id);
 /* Rows of the chain that is attached there. */
 uint64_t *fake_counters(FakeKernel *fake, int ifindex, Hook hook, unsigned seat);
 /* The seats in their order on a hook: what packets would pass, each counted as `verdict` in its row, as the level of

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * What others do to the hooks that chains use, who did it, and what becomes of the chain.
+ *
+ * The kernel layer's sources say that something happened (guard_note_*()) and have the guard compare what runs with
+ * what should (guard_look()); the guard puts both together, keeps the last events, tells the observer of each once,
+ * and lets the manager put a chain back where the policy says so, or marks it as in conflict. It owns no clock and no
+ * timer: who drives it asks guard_deadline().
+ */
+
+#include "model/chain.h"
+#include "model/culprit.h"
+#include "model/restore.h"
+
+typedef struct Manager Manager;
+typedef struct Guard Guard;
+
+typedef enum GuardAct {
+        GUARD_ACT_PROGRAM_LOADED,
+        GUARD_ACT_DETACHED, /* our link or filter was taken off its hook */
+        GUARD_ACT_REPLACED, /* another program is in our link or filter */
+        GUARD_ACT_PRECEDED, /* somebody's program runs before ours, and can end a packet's way */
+        GUARD_ACT_UNPINNED,
+        GUARD_ACT_FILTER_ADDED, /* on clsact, by route netlink */
+        GUARD_ACT_FILTER_DELETED,
+        GUARD_ACT_QDISC_ADDED,
+        GUARD_ACT_QDISC_DELETED,
+        GUARD_ACT_INTERFACE_RENAMED,
+        GUARD_ACT_INTERFACE_MOVED, /* to another network namespace */
+        GUARD_ACT_INTERFACE_DELETED,
+        _GUARD_ACT_MAX,
+        _GUARD_ACT_INVALID = -EINVAL,
+} GuardAct;
+
+DECLARE_STRING_TABLE(guard_act, GuardAct)
+
+/* What comes of it. */
+typedef enum GuardOutcome {
+        GUARD_OUTCOME_NONE,       /* nothing needs to be done, or can be */
+        GUARD_OUTCOME_RESTORING,  /* the chain is about to be put back */
+        GUARD_OUTCOME_RESTORED,   /* it is back */
+        GUARD_OUTCOME_HELD,       /* the policy leaves it: the chain is in conflict */
+        GUARD_OUTCOME_IMPOSSIBLE, /* it could not be put back; the chain's reason says why */
+        _GUARD_OUTCOME_MAX,
+        _GUARD_OUTCOME_INVALID = -EINVAL,
+} GuardOutcome;
+
+DECLARE_STRING_TABLE(guard_outcome, GuardOutcome)
+
+struct GuardEvent {
+        uint64_t sequence; /* from 1 */
+        uint64_t realtime; /* microseconds */
+        uint64_t boottime; /* microseconds, CLOCK_BOOTTIME */
+        GuardAct act;
+        char interface[IFNAMSIZ]; /* empty: none in particular */
+        int hook;                 /* Hook, or negative: none in particular */
+        char pin[64];             /* name in its folder */
+        uint32_t program_id;      /* theirs, 0: none */
+        char program_name[16];    /* the kernel's name of it */
+        char detail[96];          /* what else there is to say, a phrase */
+        const char *source;       /* that told, static */
+        const char *basis;        /* how the culprit is tied to the act, static: "loaded-the-program" */
+        uint64_t count;           /* of like ones that this stands for */
+        uint64_t last;            /* when the last of them came, microseconds, CLOCK_BOOTTIME */
+        GuardOutcome outcome;
+        Culprit who;
+};
+
+/* What netlink tells of a qdisc or filter. */
+typedef struct TcFact {
+        bool added; /* else deleted */
+        bool filter;
+        int ifindex;
+        int hook;      /* Hook of a filter; negative: of a qdisc */
+        uint32_t port; /* netlink port of who asked for it; mostly the pid, good while they live */
+        char kind[16];
+        uint32_t priority, handle, program_id;
+} TcFact;
+
+/* What is kept; older ones make room. */
+#define GUARD_EVENTS_KEPT 256 /* acts on hooks */
+#define GUARD_LOADS_KEPT  256 /* processes that loaded programs; those whose programs still live stay longest */
+/* Programs that others loaded and that still live, to be told apart by their ids. */
+#define GUARD_PROGRAMS_KEPT 16384
+
+typedef struct GuardStatistics {
+        uint64_t events;  /* acts on hooks, those that stand for others counted as many */
+        uint64_t loads;   /* programs loaded by others */
+        uint64_t unloads; /* programs unloaded, by whomever */
+        uint64_t dropped; /* events that are no longer kept, or were told together with others */
+        uint64_t missed;  /* that the kernel could not hand over */
+} GuardStatistics;
+
+typedef struct GuardSettings {
+        bool watch;            /* else what others do is only found by changes of the chain */
+        RestorePolicy restore; /* of chains whose documents do not say */
+        RestoreLimits limits;
+        uint64_t check_interval; /* microseconds, 0: never */
+} GuardSettings;
+
+#define GUARD_SETTINGS_DEFAULT                                                                                       \
+        ((GuardSettings){ .watch = true,                                                                             \
+                          .restore = RESTORE_POLICY_LIMITED,                                                         \
+                          .limits = RESTORE_LIMITS_DEFAULT,                                                          \
+                          .check_interval = UINT64_C(10000000) })
+
+/* The manager knows its guard from then on (manager_guard()); free the guard first. */
+int guard_new(Manager *manager, const GuardSettings *settings, Guard **ret);
+Guard *guard_free(Guard *guard); /* NULL is fine; returns NULL */
+DEFINE_CLEANUP(Guard *, guard_free)
+
+/* Somebody else loaded a program. Cheap, for it may come ten thousand times a second. boottime in microseconds. */
+void guard_note_load(Guard *guard, uint32_t program_id, const Culprit *who, uint64_t boottime);
+void guard_note_unload(Guard *guard, uint32_t program_id);
+void guard_note_missed(Guard *guard, uint64_t n);
+/* Does it say anything about a hook that a chain uses? */
+bool guard_wants_tc(Guard *guard, const TcFact *fact);
+void guard_note_tc(Guard *guard, const TcFact *fact, const Culprit *who);
+/* A pin of that name was removed by somebody else. */
+void guard_note_pin(Guard *guard, const char *name, const Culprit *who);
+
+/* What guard_look() is to look at besides links. */
+enum {
+        GUARD_LOOK_FILTERS = 1 << 0,
+        GUARD_LOOK_PINS = 1 << 1,
+};
+
+/* Compares what runs with what should. `source` is static, for the events. */
+void guard_look(Guard *guard, unsigned what, const char *source);
+
+/* After a reconciliation: writes down what came of it. */
+void guard_settle(Guard *guard);
+
+/* When guard_wake() wants to be called, microseconds of CLOCK_BOOTTIME; UINT64_MAX: not at all. */
+uint64_t guard_deadline(const Guard *guard);
+void guard_wake(Guard *guard, uint64_t now);
+
+/* Is there anything that only looking from time to time would find? */
+bool guard_needs_interval(const Guard *guard);
+
+const GuardStatistics *guard_statistics(const Guard *guard);
+const GuardSettings *guard_settings(const Guard *guard);
+
+/* Sources and whether they are there: reason NULL, or why not (static). */
+int guard_set_source(Guard *guard, const char *name, const char *reason);
+size_t guard_sources(const Guard *guard, const char *const **ret_names, const char *const **ret_reasons);
+
+/* Events with a sequence number above `since`, oldest first, both kinds together; at most `max`, the newest where
+ * there are more. The caller frees the array, whose pointers are good until control returns to the event loop. */
+int guard_get_events(const Guard *guard, uint64_t since, size_t max, const GuardEvent ***ret, size_t *ret_n);
+
+/* A sentence of it; the caller frees, NULL: out of memory. */
+char *guard_event_describe(const GuardEvent *event);
