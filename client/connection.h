@@ -14,6 +14,7 @@
 #define INTERFACE_CHAIN   "org.bpfchain1.Chain"
 #define INTERFACE_PROGRAM "org.bpfchain1.Program"
 #define INTERFACE_MAP     "org.bpfchain1.Map"
+#define INTERFACE_GUARD   "org.bpfchain1.Guard"
 #define INTERFACE_LINK    "org.bpfchain1.Interface"
 #define PRIVATE_SOCKET    "/run/bpfchain/private"
 

@@ -21,6 +21,9 @@ static const Verb verbs[] = {
         { "documents", "", 0, 0, verb_documents, "Documents of desired state and where they come from" },
         { "document", "NAME", 1, 1, verb_document, "The text of the document in effect" },
         { "monitor", "", 0, 0, verb_monitor, "Events as they come, until Ctrl-C" },
+        { "guard", "[status|log]", 0, 1, verb_guard, "What others did to hooks of chains, and who it was",
+          "\"log\" shows the last events, the oldest first; takes --limit. \"status\" (the default) says what can be "
+          "seen\non this host, and how much was." },
         { "explain", "INTERFACE HOOK --pcap FILE", 1, 2, verb_explain,
           "What becomes of each packet of a capture, program by program",
           "The packets run through the chain as it runs now, over copies of its maps: nothing is sent, counted or "

@@ -170,5 +170,7 @@ char *path_to_label(const char *path) {
                         return NULL;
                 return TAKE_PTR(label);
         }
+        if (streq(path, SERVICE_ROOT "/guard"))
+                return strdup("guard");
         return strdup(streq(path, SERVICE_ROOT) ? "manager" : path);
 }

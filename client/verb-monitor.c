@@ -106,6 +106,10 @@ static void show_signal(Client *client, const char *path, const char *member, js
                 return show_line(client, strempty_to(object, label), added ? STYLE_GOOD : STYLE_WARNING,
                                  added ? "added" : "removed");
         }
+        if (streq(member, "Event"))
+                return show_line(client, label, STYLE_WARNING, json_text(argument(arguments, 0), "sentence"));
+        if (streq(member, "Disturbed")) /* the guard's own line says the same */
+                return;
         if (streq(member, "Conflict"))
                 return show_line(
                         client, label, STYLE_BAD,

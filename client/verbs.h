@@ -35,6 +35,9 @@ int verb_attach(Client *client, int argc, char **argv);
 /* verb-explain.c */
 int verb_explain(Client *client, int argc, char **argv);
 
+/* verb-guard.c */
+int verb_guard(Client *client, int argc, char **argv);
+
 /* verb-list.c */
 int verb_programs(Client *client, int argc, char **argv);
 int verb_interfaces(Client *client, int argc, char **argv);
