@@ -120,6 +120,7 @@ int capture_member(const struct bpf_program *program, const struct bpf_prog_load
         member->type = bpf_program__type(program);
         member->frags = (opts->prog_flags & BPF_F_XDP_HAS_FRAGS) != 0;
         member->bound = (opts->prog_flags & UAPI_XDP_DEV_BOUND_ONLY) != 0;
+        member->bound_to = (int) opts->prog_ifindex;
         member->function = strdup(bpf_program__name(program));
         if (!member->function)
                 return -ENOMEM;

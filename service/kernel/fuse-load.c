@@ -86,6 +86,13 @@ static int refuse_deep(const FuseInput *input, ssize_t culprit, const char *summ
                 deepest->name, deepest->stack_depth, summary);
 }
 
+static const char *find_bound(const FuseInput *input) {
+        for (size_t i = 0; i < input->n_members; i++)
+                if (input->members[i].member->bound)
+                        return input->members[i].name;
+        return "of the chain";
+}
+
 /* Says what is wrong with a chain whose members do well by themselves. */
 static int refuse(const FuseInput *input, const FuseOutput *output, const char *log, int r, Error *error) {
         _cleanup_free_ char *summary = verifier_log_summary(log);
@@ -113,6 +120,11 @@ static int refuse(const FuseInput *input, const FuseOutput *output, const char *
                               "The kernel refuses this chain without saying why, although its programs do well by "
                               "themselves. "
                               "If one of them makes tail calls, its prog_array may hold programs of another kind.");
+        } else if (r == -EOPNOTSUPP && input->ifindex > 0) {
+                r = error_set(error, ERROR_NOT_SUPPORTED,
+                              "Program %s asks the driver about packets (bpf_xdp_metadata_*()), and the driver of "
+                              "this interface does not know of XDP. Take the program out of the chain.",
+                              find_bound(input));
         } else if (r == -EPERM) {
                 r = error_set(
                         error, ERROR_NOT_SUPPORTED,

@@ -277,8 +277,10 @@ static void prepare_chain(Build *build) {
         chain->frags = !hook_is_tc(chain->hook);
         for (size_t i = 0; i < chain->n_members; i++) {
                 chain->frags = chain->frags && build->members[i].member->frags;
+                /* for an interface that is not there yet any will do whose driver gives answers */
                 if (build->members[i].member->bound)
-                        chain->ifindex = MAX2(build->request->ifindex, 1);
+                        chain->ifindex = build->request->ifindex > 0 ? build->request->ifindex
+                                                                     : build->members[i].member->bound_to;
                 build->fused->bound = chain->ifindex > 0;
         }
 }

@@ -18,6 +18,7 @@ typedef struct Member {
         enum bpf_prog_type type;
         bool frags;
         bool bound;              /* asks the driver about packets, so it is bound to an interface */
+        int bound_to;            /* the interface that it was verified for by itself */
         const char *slot_reason; /* why it can neither be inlined nor called, a phrase, static; or NULL */
 
         /* A reference to a map has the map's index (not a descriptor) in its immediate; a reference to the BTF of
