@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <linux/if_ether.h>
 #include <linux/if_link.h>
-#include <linux/if_packet.h>
 #include <net/if.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/mount.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 /* cmocka.h needs those above */
@@ -22,6 +19,7 @@
 #include "kernel/pins.h"
 #include "kernel/uapi.h"
 #include "netns.h"
+#include "wire.h"
 
 static char base[64]; /* a bpffs of our own */
 static Kernel *kernel;
@@ -96,27 +94,7 @@ static KernelFused *fused_new(Hook hook, const char *digits, const KernelAttachm
         return fused;
 }
 
-static bool program_exists(uint32_t id) {
-        _cleanup_close_ int fd = bpf_prog_get_fd_by_id(id);
-
-        return fd >= 0;
-}
-
-/* The kernel frees programs after a grace period. */
-static void assert_program_goes(uint32_t id) {
-        for (unsigned i = 0; i < 500 && program_exists(id); i++)
-                nanosleep(&(struct timespec){ .tv_nsec = 10 * 1000 * 1000 }, NULL);
-        assert_false(program_exists(id));
-}
-
 /* Steps --------------------------------------------------------------------------------------------------------- */
-
-static int index_of(const char *name) {
-        int ifindex = (int) if_nametoindex(name);
-
-        assert_true(ifindex > 0);
-        return ifindex;
-}
 
 static ChainCommit item_for(const char *interface, Hook hook, AttachMode mode, const char *digits,
                             KernelAttachment *attachment) {
@@ -182,18 +160,6 @@ static int adopt_result(int ifindex, Hook hook) {
         return kernel_chain_adopt(kernel, ifindex, hook, &attachment, &info, signature);
 }
 
-/* Sends frames out of an interface, with an EtherType that nobody answers. */
-static void send_frames(const char *interface, unsigned n) {
-        _cleanup_close_ int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
-        struct sockaddr_ll to = { .sll_family = AF_PACKET, .sll_ifindex = index_of(interface), .sll_halen = 6 };
-        uint8_t frame[64] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1, 0x88, 0xb5 };
-
-        assert_true(fd >= 0);
-        for (unsigned i = 0; i < n; i++)
-                assert_int_equal(sendto(fd, frame, sizeof(frame), 0, (struct sockaddr *) &to, sizeof(to)),
-                                 sizeof(frame));
-}
-
 static uint64_t counted(KernelAttachment *attachment, unsigned bucket) {
         uint64_t counters[CHAIN_SEATS_MAX][COUNTER_CELLS];
 
@@ -238,15 +204,7 @@ static int setup(void **state) {
         snprintf(dir, sizeof(dir), "%s/test%u", base, serial++);
         if (kernel_new(dir, TC_ATTACH_AUTO, &kernel) < 0)
                 return -1;
-        if (run_quietly("ip link add bct-a type veth peer name bct-b && "
-                        "ip link set bct-a addrgenmode none up arp off && "
-                        "ip link set bct-b addrgenmode none up arp off") != 0)
-                return -1;
-        /* Until the kernel has noticed the carrier, which it does a little later, frames are dropped. */
-        if (run_quietly(
-                    "for i in $(seq 200); do "
-                    "[ \"$(ip -o link | grep 'bct-[ab]@' | grep -v 'qdisc noop ' | grep -c 'state UP')\" = 2 ] && "
-                    "exit 0; sleep 0.01; done; exit 1") != 0)
+        if (make_pair() < 0)
                 return -1;
         *state = (void *) (uintptr_t) count_fds();
         return 0;
@@ -261,8 +219,7 @@ static int teardown(void **state) {
         if (left)
                 print_error("%zu pins are left\n", count_pins());
         kernel = kernel_free(kernel);
-        run_quietly("for i in $(ip -o link | sed -n 's/^[0-9]*: \\(bct-[^:@]*\\).*/\\1/p'); do "
-                    "ip link del \"$i\" 2>/dev/null; done; true");
+        remove_interfaces();
         return leak || left ? -1 : 0;
 }
 
