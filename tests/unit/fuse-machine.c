@@ -350,8 +350,11 @@ static void tail_call(Run *run) {
                 uint64_t value;
                 bool pointer;
 
+                /* in the place of the function that calls */
                 run->ended = true;
+                machine->depth--;
                 value = run_function(machine, machine->slots[slot], 0, run->r, 2, run->pointers & 2, &pointer);
+                machine->depth++;
                 set(run, 0, value, pointer);
                 return;
         }
