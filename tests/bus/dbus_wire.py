@@ -344,6 +344,18 @@ class Client:
         while self._receive(idle):
             pass
 
+    def wait_signal(self, member, wanted=lambda signal: True, timeout=None):
+        """Waits for a signal that has come or comes; those before it are passed over. None: it did not come."""
+        deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
+        while True:
+            while self.signals:
+                signal = self.signals.pop(0)
+                if signal.member == member and wanted(signal):
+                    return signal
+            if time.monotonic() >= deadline:
+                return None
+            self._receive(deadline - time.monotonic())
+
     def take_signals(self, idle=0.2):
         self.pump(idle)
         signals, self.signals = self.signals, []
