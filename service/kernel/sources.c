@@ -113,7 +113,7 @@ static int on_look(sd_event_source *source, uint64_t usec, void *userdata) {
 }
 
 static void trigger(Sources *sources, unsigned what, const char *source) {
-        if (!guard_settings(sources->guard)->watch)
+        if (!guard_settings(sources->guard)->watch || !guard_has_chains(sources->guard))
                 return;
         sources->triggered = usec_now(CLOCK_MONOTONIC);
         sources->what |= what;

@@ -30,6 +30,12 @@ typedef struct GuardProgram {
         uint32_t load; /* index of its GuardLoad */
 } GuardProgram;
 
+/* How much is told within some time, so that a flood fills neither the log nor the bus. */
+typedef struct GuardBudget {
+        uint64_t since; /* microseconds, CLOCK_BOOTTIME */
+        uint64_t used;
+} GuardBudget;
+
 /* Who did something that a look may explain a moment later. */
 typedef struct GuardHint {
         uint64_t boottime; /* 0: none */
@@ -43,14 +49,13 @@ struct Guard {
         Manager *manager;
         GuardSettings settings;
         GuardRing acts;
-        GuardLoad *loads; /* GUARD_LOADS_KEPT, in no order */
-        size_t last_load; /* the one that was added to last */
+        GuardLoad *loads;       /* GUARD_LOADS_KEPT, in no order */
+        size_t last_load;       /* the one that was added to last */
         GuardProgram *programs; /* by ascending id */
         size_t n_programs;
         GuardStatistics statistics;
         uint64_t sequence;
-        uint64_t load_lines; /* of the log, within the present span of time */
-        uint64_t load_lines_since;
+        GuardBudget act_tells, load_tells, load_lines;
         GuardHint pin_hint, tc_hint;
         const char *source_names[GUARD_SOURCES_MAX];
         const char *source_reasons[GUARD_SOURCES_MAX];

@@ -82,6 +82,7 @@ static void decide(Guard *guard, Chain *chain, GuardEvent *event) {
         event->outcome = GUARD_OUTCOME_RESTORING;
         if (chain->held) { /* is so already; a further act does not prolong it */
                 event->outcome = GUARD_OUTCOME_HELD;
+                manager_want_reconcile(guard->manager);
                 return;
         }
         if (!restores_allow(&chain->restores, policy, &guard->settings.limits, event->boottime, &until)) {
@@ -316,6 +317,13 @@ void guard_wake(Guard *guard, uint64_t now) {
                 (void) free_and_strdup(&chain->held, NULL);
                 manager_want_reconcile(guard->manager);
         }
+}
+
+bool guard_has_chains(const Guard *guard) {
+        TABLE_FOREACH (Chain, chain, &guard->manager->chains)
+                if (chain->attachment || chain->state == CHAIN_STATE_CONFLICT)
+                        return true;
+        return false;
 }
 
 bool guard_needs_interval(const Guard *guard) {

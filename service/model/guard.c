@@ -9,9 +9,12 @@
 
 /* Like events within this time are one, with a count. */
 #define TOGETHER_USEC USEC_PER_SEC
-/* Lines about loaded programs; they are no disturbance, and a host may load many. */
-#define LOAD_LINES      10
-#define LOAD_LINES_USEC (10 * USEC_PER_SEC)
+/* What is told within so long: acts on hooks, and of loads of programs, which are no disturbance, signals and lines
+ * of the log. What is more is only kept and counted. */
+#define BUDGET_USEC (10 * USEC_PER_SEC)
+#define ACT_TELLS   100
+#define LOAD_TELLS  1000
+#define LOAD_LINES  10
 
 static const char *const guard_act_table[_GUARD_ACT_MAX] = {
         [GUARD_ACT_PROGRAM_LOADED] = "program-loaded",
@@ -182,8 +185,23 @@ static void log_event(const GuardEvent *event) {
         log_with(event->act == GUARD_ACT_PROGRAM_LOADED ? LOG_INFO : LOG_WARNING, &fields, "%s", strna(text));
 }
 
+static bool take(GuardBudget *budget, uint64_t max, const char *what) {
+        uint64_t now = usec_now(CLOCK_BOOTTIME);
+
+        if (now - budget->since >= BUDGET_USEC) {
+                if (budget->used > max)
+                        log_notice("%llu more %s meanwhile; see \"bpfchain guard log\"",
+                                   (unsigned long long) (budget->used - max), what);
+                *budget = (GuardBudget){ .since = now };
+        }
+        return budget->used++ < max;
+}
+
 static void tell(Guard *guard, GuardEvent *event, Chain *chain) {
-        log_event(event);
+        bool may = take(&guard->act_tells, ACT_TELLS, "acts on hooks were seen");
+
+        if (may)
+                log_event(event);
         if (chain) {
                 if (!chain->disturbance)
                         chain->disturbance = malloc(sizeof(GuardEvent));
@@ -191,8 +209,8 @@ static void tell(Guard *guard, GuardEvent *event, Chain *chain) {
                         *chain->disturbance = *event;
                 OBSERVE(guard->manager, chain_changed, chain);
         }
-        OBSERVE(guard->manager, guard_event, event, chain);
-        OBSERVE(guard->manager, guard_changed);
+        if (may)
+                OBSERVE(guard->manager, guard_event, event, chain);
 }
 
 GuardEvent *guard_add(Guard *guard, const GuardEvent *event, Chain *chain) {
@@ -216,17 +234,6 @@ GuardEvent *guard_add(Guard *guard, const GuardEvent *event, Chain *chain) {
         slot->last = slot->boottime;
         tell(guard, slot, chain);
         return slot;
-}
-
-static bool may_log_load(Guard *guard, uint64_t now) {
-        if (now - guard->load_lines_since >= LOAD_LINES_USEC) {
-                if (guard->load_lines > LOAD_LINES)
-                        log_info("%llu more programs were loaded meanwhile; see \"bpfchain guard log\"",
-                                 (unsigned long long) (guard->load_lines - LOAD_LINES));
-                guard->load_lines = 0;
-                guard->load_lines_since = now;
-        }
-        return guard->load_lines++ < LOAD_LINES;
 }
 
 /* Makes room: of those without programs that live the oldest, else the oldest. */
@@ -295,12 +302,13 @@ void guard_note_load(Guard *guard, uint32_t program_id, const Culprit *who, uint
                                      .who = *who,
                              } };
         program_put(guard, program_id, i);
-        if (!may_log_load(guard, boottime)) {
-                OBSERVE(guard->manager, guard_event, &load->event, NULL);
+        if (!take(&guard->load_tells, LOAD_TELLS, "processes loaded programs"))
                 return;
+        if (take(&guard->load_lines, LOAD_LINES, "processes loaded programs")) {
+                (void) guard->manager->ops->program_name(guard->manager->kernel, program_id,
+                                                         load->event.program_name);
+                log_event(&load->event);
         }
-        (void) guard->manager->ops->program_name(guard->manager->kernel, program_id, load->event.program_name);
-        log_event(&load->event);
         OBSERVE(guard->manager, guard_event, &load->event, NULL);
 }
 

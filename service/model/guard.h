@@ -137,6 +137,9 @@ void guard_settle(Guard *guard);
 uint64_t guard_deadline(const Guard *guard);
 void guard_wake(Guard *guard, uint64_t now);
 
+/* Is there anything to look at? */
+bool guard_has_chains(const Guard *guard);
+
 /* Is there anything that only looking from time to time would find? */
 bool guard_needs_interval(const Guard *guard);
 

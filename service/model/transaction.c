@@ -239,6 +239,13 @@ static void rollback(Transaction *t) {
                 target->done = false;
                 if (target->reattach)
                         come_back(t, target);
+                /* The pins were the new link's, and went with it. */
+                if (target->to_front && target->chain->attachment) {
+                        _cleanup_error_ Error error = ERROR_INIT;
+
+                        if (t->manager->ops->chain_repin(t->manager->kernel, target->chain->attachment, &error) < 0)
+                                log_warning("%s: %s", target->chain->key, strna(error.message));
+                }
         }
         for (size_t i = 0; i < t->n_targets; i++) {
                 Target *target = t->targets[i];

@@ -269,6 +269,28 @@ static void test_tc(void **state) {
         assert_int_equal(newest(guard, 2)->act, GUARD_ACT_QDISC_DELETED);
 }
 
+/* Acts of ever new processes are all counted, and no more of them are told than anybody would read. */
+static void test_flood(void **state) {
+        static const char document[] = "{'programs': {'a': {'object': 'a.o'}}, 'chains': [{'interfaces': ['eth0'], "
+                                       "'hook': 'tc-ingress', 'programs': ['a']}]}";
+        Fixture *fx = *state;
+        Guard *guard _cleanup_(guard_freep) = start(fx, &GUARD_SETTINGS_DEFAULT, document);
+        TcFact fact = { .added = true, .filter = true, .ifindex = 2, .hook = HOOK_TC_INGRESS, .kind = "u32" };
+        const GuardEvent **events _cleanup_free_ = NULL;
+        size_t n;
+
+        for (int i = 1; i <= 10000; i++) {
+                Culprit who = process(i, "tc");
+
+                guard_note_tc(guard, &fact, &who);
+        }
+        assert_int_equal(guard_statistics(guard)->events, 10000);
+        assert_int_equal(guard_statistics(guard)->dropped, 10000 - GUARD_EVENTS_KEPT);
+        assert_int_equal(guard_get_events(guard, 0, SIZE_MAX, &events, &n), 0);
+        assert_int_equal(n, GUARD_EVENTS_KEPT);
+        assert_int_equal(events[n - 1]->who.pid, 10000);
+}
+
 static void test_sources(void **state) {
         Fixture *fx = *state;
         Guard *guard _cleanup_(guard_freep) = start(fx, &GUARD_SETTINGS_DEFAULT, DOCUMENT);
@@ -341,10 +363,19 @@ static void test_cgroups(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                fx_test(test_detached),    fx_test(test_found_by_a_change),   fx_test(test_limited),
-                fx_test(test_never),       fx_test(test_who_loaded_it),       fx_test(test_many_processes),
-                fx_test(test_first_place), fx_test(test_pins_and_interfaces), fx_test(test_tc),
-                fx_test(test_sources),     cmocka_unit_test(test_restores),   cmocka_unit_test(test_cgroups),
+                fx_test(test_detached),
+                fx_test(test_found_by_a_change),
+                fx_test(test_limited),
+                fx_test(test_never),
+                fx_test(test_who_loaded_it),
+                fx_test(test_many_processes),
+                fx_test(test_first_place),
+                fx_test(test_pins_and_interfaces),
+                fx_test(test_tc),
+                fx_test(test_flood),
+                fx_test(test_sources),
+                cmocka_unit_test(test_restores),
+                cmocka_unit_test(test_cgroups),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
