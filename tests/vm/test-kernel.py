@@ -5,7 +5,7 @@
 import json
 import os
 
-from vm_lab import BUILD, Host, case, client_json, command, run_cases
+from vm_lab import BUILD, Host, case, client_json, command, eventually, run_cases
 
 PINS = "/sys/fs/bpf/bct-probes"
 PROBES = os.path.join(BUILD, "tests/vm/probes.bpf.o")
@@ -55,7 +55,10 @@ def lsm_programs_refuse_and_fentry_programs_see():
         assert counted[1] >= 1, counted
     finally:
         command("rm", "-rf", PINS)
-    os.unlink(kept)
+
+    # The kernel takes its time to let go of links.
+    eventually(lambda: command("rm", "-f", kept, check=False).returncode == 0)
+    assert not os.path.exists(kept)
 
 
 run_cases()

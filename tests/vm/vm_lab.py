@@ -23,7 +23,7 @@ import shutil
 import subprocess
 import time
 
-from bpfchain_test import BUILD, PATIENCE, Namespace, Skip, Wire, case, eventually, run_cases  # noqa: F401
+from bpfchain_test import BUILD, PATIENCE, Namespace, Receiver, Skip, Wire, case, eventually, run_cases  # noqa: F401
 
 UNIT = "bpfchaind.service"
 DAEMON = "/usr/libexec/bpfchain/bpfchaind"
@@ -130,8 +130,10 @@ class Host:
     def __init__(self, wires=1):
         self._stack = contextlib.ExitStack()
         self._wires = wires
+        self._cursor = None
 
     def __enter__(self):
+        self._cursor = journal_cursor()
         try:
             self._clean()
             os.makedirs(OBJECTS, exist_ok=True)
@@ -153,9 +155,9 @@ class Host:
 
     def __exit__(self, kind, *_):
         if kind is not None:
-            for line in command("journalctl", "--boot", "-n", "40", "--output=short-monotonic", "--no-hostname",
-                                "_TRANSPORT=journal", "+", "_TRANSPORT=stdout", "+", "_TRANSPORT=syslog",
-                                check=False).stdout.splitlines():
+            for line in command("journalctl", "--after-cursor", self._cursor, "--output=short-monotonic",
+                                "--no-hostname", "_TRANSPORT=journal", "+", "_TRANSPORT=stdout", "+",
+                                "_TRANSPORT=syslog", check=False).stdout.splitlines()[-40:]:
                 print(f"# journal: {line}")
         self._stack.close()
         self._clean()
@@ -213,35 +215,29 @@ class Host:
 
     # Traffic
 
-    def receiver(self):
-        from bpfchain_test import Receiver
-        receiver = Receiver(self.inner)
-        self._stack.callback(receiver.close)
-        return receiver
-
-    def sender(self, wire=None):
-        sender = (wire or self.wire).sender()
-        self._stack.callback(sender.close)
-        return sender
+    @contextlib.contextmanager
+    def _ends(self):
+        with contextlib.closing(Receiver(self.inner)) as receiver, contextlib.closing(self.wire.sender()) as sender:
+            yield receiver, sender
 
     def passes(self, count=50, expected=None):
         """Sends packets; so many must arrive (all, unless told otherwise)."""
-        receiver, sender = self.receiver(), self.sender()
-        sender.send(count)
-        arrived = len(receiver.take(count if expected is None else max(expected, 1), timeout=5))
+        with self._ends() as (receiver, sender):
+            sender.send(count)
+            arrived = len(receiver.take(count, timeout=5 if expected is None else 1))
         assert arrived == (count if expected is None else expected), f"{arrived} of {count} packets arrived"
 
     @contextlib.contextmanager
     def nothing_lost(self, rate=200):
         """While the block runs packets go through eth0, and every one arrives, in order."""
-        receiver, sender = self.receiver(), self.sender()
-        lost = self.wire.lost()
-        with sender.stream(rate):
-            time.sleep(0.2)
-            yield
-            time.sleep(0.2)
-        receiver.take(sender.sent, timeout=5)
-        missing = sender.sent - len(receiver.packets) - (self.wire.lost() - lost)
+        with self._ends() as (receiver, sender):
+            lost = self.wire.lost()
+            with sender.stream(rate):
+                time.sleep(0.2)
+                yield
+                time.sleep(0.2)
+            receiver.take(sender.sent, timeout=5)
+            missing = sender.sent - len(receiver.packets) - (self.wire.lost() - lost)
         assert sender.sent >= 20, f"only {sender.sent} packets were sent"
         assert missing == 0, f"{missing} of {sender.sent} packets are missing"
         assert receiver.numbers == sorted(receiver.numbers), "packets came in another order"
