@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The benchmark of the data path, in short: it measures all that it says, and leaves nothing behind."""
 

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What "./dev bench datapath" makes of measurements: ratios, goals, CSV files, plots, the section of the README. The
 measurements are made up here."""

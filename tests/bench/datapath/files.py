@@ -3,6 +3,7 @@
 
 import csv
 import os
+import textwrap
 
 from figures import quartiles
 
@@ -101,6 +102,10 @@ def readme_table(results, part, title):
     return "\n".join(lines)
 
 
+def item(text):
+    return textwrap.fill(text, width=118, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False)
+
+
 def rate(t):
     return f"{round(t['packets'] / t['seconds'], -3):,.0f}"
 
@@ -121,7 +126,7 @@ def traffic_sentences(results):
     usec = results.build_usec(8)
     if usec:
         lines.append(f"To build and verify a chain of 8 takes {usec[2] / 1000:.2f} ms.")
-    return "\n".join(lines)
+    return "\n".join(map(item, lines))
 
 
 def readme_text(results, about):
@@ -129,7 +134,7 @@ def readme_text(results, about):
     for part, title in (("xdp", "XDP, ns a packet"), ("tc-hook", "TC ingress, ns a packet")):
         if results.counts(part):
             parts += [readme_table(results, part, title), ""]
-    parts += [traffic_sentences(results), "", f"Measured on {about}.", END]
+    parts += [traffic_sentences(results), "", textwrap.fill(f"Measured on {about}.", width=118), END]
     return "\n".join(parts)
 
 

@@ -27,17 +27,19 @@ CURVES = {
 TITLES = {"xdp": "XDP", "tc-hook": "TC ingress"}
 
 TERMINALS = {
-    "svg": "svg size 1000,480 dynamic enhanced font 'sans-serif,13' background '#ffffff'",
-    "png": "pngcairo size 1500,720 font 'sans,14' background '#ffffff'",
+    "svg": "svg size 1000,540 dynamic enhanced font 'sans-serif,13' background '#ffffff'",
+    "png": "pngcairo size 1500,810 font 'sans,14' background '#ffffff'",
 }
 
 # For those who look at it on a dark page: gnuplot writes colours as attributes, which a style overrides.
 DARK = """<style>
 @media (prefers-color-scheme: dark) {
   [fill='#ffffff'] { fill: #0d1117; }
-  [fill='black'], [fill='currentColor'] { fill: #e6edf3; }
-  [stroke='black'], [stroke='currentColor'] { stroke: #9aa4ae; }
-  [stroke='rgb( 64,  64,  64)'], [color='#404040'] { stroke: #e6edf3; color: #e6edf3; }
+  [fill='black'] { fill: #e6edf3; }
+  [color='black'] { color: #e6edf3; }
+  [stroke='black'] { stroke: #9aa4ae; }
+  [color='rgb( 64,  64,  64)'] { color: #e6edf3; }
+  [stroke='rgb( 64,  64,  64)'] { stroke: #e6edf3; }
   [stroke='rgb(208, 208, 208)'] { stroke: #30363d; }
 }
 </style>
@@ -61,8 +63,8 @@ def plot_script(results, parts, terminal, output):
     tops = [nsec for part in parts for _, _, points in curves(results, part) for _, nsec in points]
     lines = [f"set terminal {terminal}", f"set output '{output}'", f"set multiplot layout 1,{len(parts)}",
              "set logscale x 2", "set logscale y 10", "set grid ytics lt 1 lw 1 lc rgb '#d0d0d0'",
-             "set key left top reverse Left samplen 3", "set xlabel 'programs in the chain'", "set border 3",
-             "set tics nomirror", "set format y '%g'", f"set yrange [1:{max(tops) * 5:.0f}]"]
+             "set key left top reverse Left samplen 3 spacing 0.95", "set xlabel 'programs in the chain'", "set border 3",
+             "set tics nomirror", "set pointsize 0.8", "set format y '%g'", f"set yrange [1:{max(tops) * 15:.0f}]"]
     for part in parts:
         counts = results.counts(part)
         drawn = curves(results, part)
