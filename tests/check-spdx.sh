@@ -13,7 +13,7 @@ ROOT="${BPFCHAIN_SOURCE:-$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)}"
 wanted() {
         case "$1" in
         LICENSES/* | *.json | tests/data/* | tests/fuzz/corpus/* | *.png | *.o) wanted= ;;
-        bpf/* | tests/bpf/*) wanted='GPL-2.0-only OR BSD-2-Clause' ;;
+        bpf/* | tests/bpf/* | tests/vm/*.bpf.c) wanted='GPL-2.0-only OR BSD-2-Clause' ;;
         *) wanted='LGPL-2.1-or-later' ;;
         esac
 }

@@ -106,12 +106,10 @@ int culprits_parse_cgroup(const char *text, char *ret, size_t size) {
                 const char *controllers = path ? path + 1 : NULL;
 
                 path = controllers ? memchr(controllers, ':', (size_t) (end - controllers)) : NULL;
-                if (path && path[1] == '/') {
-                        if (startswith(controllers, "name=systemd:"))
-                                found = path + 1;
-                        else if (startswith(line, "0::") && (!found || end - path > 2))
-                                found = path + 1;
-                }
+                if (path && path[1] == '/' &&
+                    (startswith(controllers, "name=systemd:") ||
+                     (startswith(line, "0::") && (!found || end - path > 2))))
+                        found = path + 1;
                 line = *end ? end + 1 : end;
         }
         if (!found)

@@ -63,7 +63,7 @@ static int on_readable(sd_event_source *source, int fd, uint32_t events, void *u
         while (tail < head) {
                 size_t available = MIN2(head - tail, (uint64_t) PERF_RECORD_SIZE_MAX);
                 struct perf_event_header header;
-                PerfRecord record;
+                PerfRecord record = {};
                 int n = -EBADMSG;
 
                 if (available >= sizeof(header)) {

@@ -4,9 +4,10 @@
  * entry of a function of the kernel. Both look for one file by its name.
  */
 #include <linux/bpf.h>
-#include <linux/errno.h>
+
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
+#include <linux/errno.h>
 
 #define KEPT "bct-kept"
 
