@@ -33,6 +33,10 @@ static void change_form(FuseMember *m, SlotForm form, const char *reason) {
         m->reason = reason;
 }
 
+static bool ends_unseen(const Member *member) {
+        return member->n_tail_calls > 0 || member->packet_loads;
+}
+
 void fuse_form_settle(FuseMember *members, size_t n_members) {
         bool tail_calls = false;
         uint32_t arena = 0;
@@ -40,6 +44,9 @@ void fuse_form_settle(FuseMember *members, size_t n_members) {
         for (size_t i = 0; i < n_members; i++) {
                 FuseMember *m = &members[i];
 
+                if (m->form == SLOT_FORM_STATIC && ends_unseen(m->member))
+                        change_form(m, SLOT_FORM_SLOT,
+                                    "its verdicts come from where the verifier does not look in a static function");
                 if (m->form != SLOT_FORM_SLOT && m->arena != 0 && arena != 0 && m->arena != arena)
                         change_form(m, SLOT_FORM_SLOT,
                                     "a program before it has another arena, and a program has one");
@@ -58,6 +65,8 @@ static bool retreat_member(FuseMember *m, bool slots) {
         switch (m->form) {
         case SLOT_FORM_INLINED: change_form(m, SLOT_FORM_GLOBAL, "the verifier refused it inlined"); return true;
         case SLOT_FORM_GLOBAL:
+                if (ends_unseen(m->member) && !slots)
+                        return false;
                 change_form(m, SLOT_FORM_STATIC, "the verifier refused it as a global function");
                 return true;
         case SLOT_FORM_STATIC:

@@ -28,7 +28,12 @@
 SlotForm fuse_form_choose(const FuseMember *member, const char **ret_reason);
 
 /* Changes what the members of a segment exclude each other from: a second arena, much stack beside tail calls. To be
- * called when a form was chosen or has changed. */
+ * called when a form was chosen or has changed.
+ *
+ * A member that makes tail calls, or packet loads of classic BPF, is never static. Of such a function the verifier of
+ * most kernels follows only the ways on which tail calls fail and loads don't, so that it may be sure of a verdict
+ * that is another one at run time, and leave out what the chain does then. Of a global function it takes any verdict
+ * for possible. */
 void fuse_form_settle(FuseMember *members, size_t n_members);
 
 /* What the kernel complained of. */

@@ -359,13 +359,15 @@ static void build_functions(Build *build, size_t counters_call) {
                         set_call(code, build->traces[i], start);
                 count_emit_trace(input, code);
         }
+        /* Global ones. Of a static one the verifier of most kernels follows the way only on which the tail call
+         * fails, so that it would know the verdict, and leave out what the chain does with others. */
         for (size_t i = 0; i < input->n_members; i++) {
                 char name[32];
 
                 if (input->members[i].form != SLOT_FORM_SLOT)
                         continue;
                 snprintf(name, sizeof(name), "bpfchain_slot_%zu", input->first + i + 1);
-                start = begin_function(build, FUSE_PROTO_ENTRY, false, name, "tail call of a slot's program");
+                start = begin_function(build, FUSE_PROTO_ENTRY, true, name, "tail call of a slot's program");
                 set_call(code, build->calls[i], start);
                 emit_map(code, BPF_REG_2, input->slots_fd);
                 emit_set32(code, BPF_REG_3, FUSE_SLOT_INDEX(input->first + i));

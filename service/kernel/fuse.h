@@ -20,8 +20,8 @@
  * registers and, below r10, as much stack as it had alone; what the root keeps lies elsewhere (fuse-root.h).
  *
  * A called member is one function to the verifier, either global, verified once and by itself as it was when it was
- * loaded alone, or static, verified as a part of the root. What it is called with we declare ourselves (a pointer
- * to the context of the hook), whatever its author called the type.
+ * loaded alone, or static, verified as a part of the root (never one that makes tail calls, see fuse-form.h). What it
+ * is called with we declare ourselves (a pointer to the context of the hook), whatever its author called the type.
  *
  * A member in a slot is a program of its own, which the kernel holds in an array. A function of the chain tail-calls
  * it; when it returns, it returns to the root.

@@ -333,7 +333,7 @@ const MatrixRow matrix_table[] = {
         { NULL, "csum", "tc_csum", TC, .forms = "IGSL", .effect = 1, .check = has_lived_less },
         { "fields of the socket buffer (mark, cb)", "skbfields", "tc_fields_write", TC, .forms = "IGSL", .effect = 1,
           .check = has_fields },
-        { "packet loads of classic BPF", "packetload", "tc_packetload", TC, .forms = "GGSL", .reason = "packet loads",
+        { "packet loads of classic BPF", "packetload", "tc_packetload", TC, .forms = "GGLL", .reason = "packet loads",
           .effect = ETH_P_IP, .check = is_unchanged },
 
         /* how code is arranged */
@@ -373,13 +373,13 @@ const MatrixRow matrix_table[] = {
         { "a licence that is not the GPL's", "proprietary", "xdp_proprietary", XDP, .forms = "IGSL" },
 
         /* what would end or disturb a chain */
-        { "tail calls", "jumps", "xdp_jumps", XDP, .globals = "{\"target\": 2}", .forms = "GGSL",
+        { "tail calls", "jumps", "xdp_jumps", XDP, .globals = "{\"target\": 2}", .forms = "GGLL",
           .reason = "tail calls" },
-        { NULL, "l3af", "xdp_next_end", XDP, .keep_tail_calls = true, .forms = "GGSL", .reason = "tail calls",
+        { NULL, "l3af", "xdp_next_end", XDP, .keep_tail_calls = true, .forms = "GGLL", .reason = "tail calls",
           .effect = 1, .check = stays_open },
-        { NULL, "l3af", "xdp_next_middle", XDP, .keep_tail_calls = true, .forms = "GGSL", .reason = "tail calls",
+        { NULL, "l3af", "xdp_next_middle", XDP, .keep_tail_calls = true, .forms = "GGLL", .reason = "tail calls",
           .effect = 3, .check = stays_open },
-        { NULL, "l3af", "xdp_next_subprogram", XDP, .keep_tail_calls = true, .forms = "GGSL", .reason = "tail calls",
+        { NULL, "l3af", "xdp_next_subprogram", XDP, .keep_tail_calls = true, .forms = "GGLL", .reason = "tail calls",
           .effect = 2, .check = stays_open },
         { "tail calls into arrays that nothing fills", "l3af", "xdp_next_end", XDP, .forms = "IGSL", .effect = 1,
           .check = arrays_are_frozen },
@@ -391,7 +391,7 @@ const MatrixRow matrix_table[] = {
         { NULL, "manytailcalls", "xdp_manytailcalls", XDP, .forms = "IGSL", .check = arrays_are_frozen },
         { NULL, "nofuncinfo", "xdp_nofuncinfo_tailcall", XDP, .forms = "IGSL", .check = arrays_are_frozen },
         { "tail calls without type information", "nofuncinfo", "xdp_nofuncinfo_tailcall", XDP,
-          .keep_tail_calls = true, .forms = "GGSL", .reason = "tail calls" },
+          .keep_tail_calls = true, .forms = "GGLL", .reason = "tail calls" },
         { "exceptions (bpf_throw)", "throw", "xdp_throw", XDP, .forms = "LLLL", .reason = "exception" },
         { NULL, "throw", "xdp_throw", XDP, .forms = "LLLL", .reason = "exception", .ends = true, .verdict = 1,
           .prepare = aim_at_9999 },

@@ -63,11 +63,14 @@ static void test_kinds(void **state) {
                 OrderPacket packet;
                 KernelFused *fused;
                 FusedInfo info;
+                int verdict;
 
                 make_order_packet(&packet);
                 fused = must_build(*state, kinds[i].hook, programs, 3, NULL, &info);
-                if (test_run(fused, &packet, sizeof(packet), 1) != (tc ? 2 : 1))
-                        fail_msg("%s: the chain did not go on", kinds[i].object);
+                verdict = test_run(fused, &packet, sizeof(packet), 1);
+                if (verdict != (tc ? 2 : 1))
+                        fail_msg("%s: %s: the chain did not go on: verdict %d", kinds[i].object,
+                                 slot_form_to_string(info.forms[1]), verdict);
                 test_counters(fused, counters);
                 assert_int_equal(counters[0][neutral], 1);
                 assert_int_equal(counters[1][neutral], 1);

@@ -89,6 +89,7 @@ static void test_forms(void **state) {
         member->main_stack = UINT32_MAX;
         assert_int_equal(fuse_form_choose(&m[0], &reason), SLOT_FORM_GLOBAL);
 
+        m[1].member = member;
         m[0].form = m[1].form = SLOT_FORM_INLINED;
         m[2].form = SLOT_FORM_STATIC;
         assert_true(fuse_form_retreat(m, 3, &m[1], FUSE_COMPLAINT_MEMBER, false));
@@ -106,6 +107,7 @@ static void test_forms(void **state) {
         assert_int_equal(m[0].form, SLOT_FORM_SLOT);
         assert_false(fuse_form_retreat(m, 3, &m[0], FUSE_COMPLAINT_MEMBER, true));
 
+        m[1].member = calls;
         /* too deep: the deepest first, and only where there are slots */
         m[1].stack_depth = 100;
         m[2].stack_depth = 200;
@@ -137,6 +139,14 @@ static void test_forms(void **state) {
         fuse_form_settle(m, 3);
         assert_int_equal(m[2].form, SLOT_FORM_SLOT);
         assert_int_equal(m[0].form, SLOT_FORM_GLOBAL);
+
+        /* a verdict that comes from a tail call is none that the verifier may be sure of */
+        m[0] = (FuseMember){ .member = calls, .form = SLOT_FORM_GLOBAL };
+        assert_false(fuse_form_retreat(m, 1, &m[0], FUSE_COMPLAINT_MEMBER, false));
+        assert_int_equal(m[0].form, SLOT_FORM_GLOBAL);
+        assert_true(fuse_form_retreat(m, 1, &m[0], FUSE_COMPLAINT_MEMBER, true));
+        fuse_form_settle(m, 1);
+        assert_int_equal(m[0].form, SLOT_FORM_SLOT);
 
         calls->slot_reason = "it has to";
         m[0] = (FuseMember){ .member = calls };
