@@ -143,7 +143,14 @@ static void test_static_form(void **state) {
                 FuseLoad loaded = { .program_fd = -EBADF };
                 FuseRetry retry;
 
-                if (fuse_load(&input, &member, "bc_static", &loaded, &retry, &error) < 0)
+                /* 496 bytes of stack and the root's, which are some even if it uses none, before 6.7 or so */
+                if (fuse_load(&input, &member, "bc_static", &loaded, &retry, &error) < 0 &&
+                    streq(kinds[i].object, "bigstack") && retry == FUSE_RETRY_FORMS) {
+                        kernel_fused_free(global);
+                        kernel_program_unref(program);
+                        continue;
+                }
+                if (loaded.program_fd < 0)
                         fail_msg("%s: %s\n%s", kinds[i].object, strna(error.message), strna(error.log));
                 assert_int_equal(member.form, SLOT_FORM_STATIC);
                 make_order_packet(&packet);

@@ -329,16 +329,6 @@ static void test_crash_detach(void **state) {
 /* Packets that are on their way -----------------------------------------------------------------------------------
  */
 
-static pid_t flood(void) {
-        pid_t pid = fork();
-
-        assert_true(pid >= 0);
-        if (pid == 0)
-                for (;;)
-                        send_frames(SENDER, 1000);
-        return pid;
-}
-
 static uint64_t failed(Kernel *kernel, KernelAttachment *attachment) {
         uint64_t counters[CHAIN_SEATS_MAX][COUNTER_CELLS], sum = 0;
         unsigned bucket = attachment->hook == HOOK_XDP ? 0 : TC_ACT_SHOT + 1;
@@ -356,7 +346,7 @@ static void test_traffic(void **state) {
 
         for (size_t i = 0; i < ELEMENTSOF(ways); i++) {
                 KernelAttachment *attachment;
-                pid_t pid = flood();
+                pid_t pid = flood(SENDER);
 
                 kernel->tc_attach = ways[i].tc_attach;
                 attachment = put(kernel, ways[i].hook, &slots, NULL);
@@ -523,14 +513,20 @@ static void test_bound_to_nothing(void **state) {
         assert_non_null(strstr(error.message, "does not know of XDP"));
 }
 
+/* Processes made by tests end with what they do. */
+static pid_t ourselves;
+
 static int setup(void **state) {
         return make_pair() < 0 ? -1 : test_remember_fds(state);
 }
 
 static int teardown(void **state) {
         const Kernel *kernel = *state;
-        bool left = anything_pinned(kernel, false);
+        bool left;
 
+        if (getpid() != ourselves)
+                _exit(2); /* an assertion failed there */
+        left = anything_pinned(kernel, false);
         remove_interfaces();
         if (left)
                 print_error("pins are left\n");
@@ -551,6 +547,7 @@ int main(void) {
                 TEST(test_bound_to_nothing),
         };
 
+        ourselves = getpid();
         netns_enter();
         return cmocka_run_group_tests(tests, kernel_fixture_setup, kernel_fixture_teardown);
 }

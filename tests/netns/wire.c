@@ -40,15 +40,34 @@ int index_of(const char *name) {
         return ifindex;
 }
 
-void send_frames(const char *interface, unsigned n) {
-        _cleanup_close_ int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
-        struct sockaddr_ll to = { .sll_family = AF_PACKET, .sll_ifindex = index_of(interface), .sll_halen = 6 };
-        uint8_t frame[WIRE_FRAME_SIZE] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1, 0x88, 0xb5 };
+static const uint8_t frame[WIRE_FRAME_SIZE] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1, 0x88, 0xb5 };
+
+static int open_socket(const char *interface, struct sockaddr_ll *ret) {
+        int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
 
         assert_true(fd >= 0);
+        *ret = (struct sockaddr_ll){ .sll_family = AF_PACKET, .sll_ifindex = index_of(interface), .sll_halen = 6 };
+        return fd;
+}
+
+void send_frames(const char *interface, unsigned n) {
+        struct sockaddr_ll to;
+        _cleanup_close_ int fd = open_socket(interface, &to);
+
         for (unsigned i = 0; i < n; i++)
                 assert_int_equal(sendto(fd, frame, sizeof(frame), 0, (struct sockaddr *) &to, sizeof(to)),
                                  sizeof(frame));
+}
+
+pid_t flood(const char *interface) {
+        struct sockaddr_ll to;
+        _cleanup_close_ int fd = open_socket(interface, &to);
+        pid_t pid = fork();
+
+        assert_true(pid >= 0);
+        while (pid == 0)
+                (void) sendto(fd, frame, sizeof(frame), 0, (struct sockaddr *) &to, sizeof(to));
+        return pid;
 }
 
 bool program_exists(uint32_t id) {

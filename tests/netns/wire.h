@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* 0 or -1. */
 int make_pair(void);
@@ -20,6 +21,9 @@ int index_of(const char *name);
  * or by softirq soon after. */
 #define WIRE_FRAME_SIZE 64
 void send_frames(const char *interface, unsigned n);
+
+/* A process that sends as many frames as go, until it is killed. */
+pid_t flood(const char *interface);
 
 bool program_exists(uint32_t id);
 
