@@ -88,10 +88,10 @@ struct bpfchain_ipv6_ext {
  */
 #define bpfchain_opaque(x) asm volatile("" : "+r"(x))
 
-/* 1 if x, at most 63 bits, is 0; else 0. */
-static __always_inline __u64 bpfchain_is_zero(__u64 x) {
+/* 1 if x, at most 31 bits, is 0; else 0. With 64 bits, verifiers before 6.4 or so lose that it is 0 or 1. */
+static __always_inline __u64 bpfchain_is_zero(__u32 x) {
         bpfchain_opaque(x);
-        x = (x - 1) >> 63;
+        x = (x - 1) >> 31;
         bpfchain_opaque(x);
         return x;
 }
