@@ -11,7 +11,8 @@
 #include "kernel/xdp-query.h"
 
 int interface_driver(const char *name, char ret[32]) {
-        _cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        /* Any socket does, and this family the unit allows. */
+        _cleanup_close_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
         struct ethtool_drvinfo info = { .cmd = ETHTOOL_GDRVINFO };
         struct ifreq request = { .ifr_data = (void *) &info };
 

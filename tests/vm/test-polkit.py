@@ -36,7 +36,7 @@ def a_user_may_look():
         for words in (("get-property", "org.bpfchain1", chain_path(), CHAIN, "Slots"),
                       ("tree", "org.bpfchain1"),
                       ("introspect", "org.bpfchain1", ROOT_OBJECT),
-                      ("call", "org.bpfchain1", ROOT_OBJECT, MANAGER, "ListDocuments", "a{sv}", "0")):
+                      ("call", "org.bpfchain1", ROOT_OBJECT, MANAGER, "ListDocuments")):
             busctl(*words, user="alice")
 
 

@@ -59,9 +59,11 @@ def chains_decide_about_real_packets():
         assert chains()["eth0", "xdp"]["packets"] == 50
         host.run_chain("tc-ingress", TC_SHOT, program="b")
         host.passes(50, expected=0)
+        seen = chains()["eth0", "tc-ingress"]["packets"]
+        assert seen in (50, 100), seen  # counters of a chain may or may not outlive its program
         host.run_chain("xdp", XDP_DROP)
         host.passes(50, expected=0)
-        assert chains()["eth0", "tc-ingress"]["packets"] == 50, "TC saw packets that XDP dropped"
+        assert chains()["eth0", "tc-ingress"]["packets"] == seen, "TC saw packets that XDP dropped"
         answer = busctl("get-property", "org.bpfchain1", chain_path(), CHAIN, "State", user="alice")
         assert answer.stdout == 's "active"\n', answer.stdout
 

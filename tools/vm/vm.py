@@ -10,6 +10,7 @@ import argparse
 import os
 import shlex
 import shutil
+import signal
 import sys
 import tempfile
 
@@ -108,6 +109,8 @@ def arguments():
 def main():
     options = arguments()
     command = {"build": command_build, "run": command_run, "shell": command_shell, "test": command_test}
+    # So that the folders and QEMU go away with us.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         options.build = os.path.abspath(options.build)
         return command[options.name](options)
