@@ -110,10 +110,17 @@ void test_unref_all(KernelProgram *const *programs, size_t n) {
                 kernel_program_unref(programs[i]);
 }
 
-int test_build(Kernel *kernel, Hook hook, KernelProgram *const *programs, size_t n, const uint32_t *proceed_on,
-               KernelFused **ret, FusedInfo *ret_info, Error *error) {
-        FuseSlot *slots = calloc(n + 1, sizeof(FuseSlot));
-        FuseRequest request = {
+FuseRequest test_request(Hook hook, KernelProgram *const *programs, size_t n, const uint32_t *proceed_on,
+                         FuseSlot slots[static CHAIN_SLOTS_MAX + 1]) {
+        assert_true(n <= CHAIN_SLOTS_MAX + 1);
+        for (size_t i = 0; i < n; i++)
+                slots[i] = (FuseSlot){
+                        .program = programs[i],
+                        .name = programs[i]->name,
+                        .proceed_on = proceed_on ? proceed_on[i] : verdict_default_proceed_on(hook),
+                        .seat = (unsigned) i,
+                };
+        return (FuseRequest){
                 .interface = "bct-none",
                 .ifindex = 1,
                 .hook = hook,
@@ -122,20 +129,15 @@ int test_build(Kernel *kernel, Hook hook, KernelProgram *const *programs, size_t
                 .n_slots = n,
                 .counters = COUNTER_LEVEL_ALL,
         };
-        FusedInfo info;
-        int r;
+}
 
-        assert_non_null(slots);
-        for (size_t i = 0; i < n; i++)
-                slots[i] = (FuseSlot){
-                        .program = programs[i],
-                        .name = programs[i]->name,
-                        .proceed_on = proceed_on ? proceed_on[i] : verdict_default_proceed_on(hook),
-                        .seat = (unsigned) i,
-                };
-        r = kernel_chain_build(kernel, &request, ret, ret_info ? ret_info : &info, error);
-        free(slots);
-        return r;
+int test_build(Kernel *kernel, Hook hook, KernelProgram *const *programs, size_t n, const uint32_t *proceed_on,
+               KernelFused **ret, FusedInfo *ret_info, Error *error) {
+        FuseSlot slots[CHAIN_SLOTS_MAX + 1];
+        FuseRequest request = test_request(hook, programs, n, proceed_on, slots);
+        FusedInfo info;
+
+        return kernel_chain_build(kernel, &request, ret, ret_info ? ret_info : &info, error);
 }
 
 KernelFused *must_build(Kernel *kernel, Hook hook, KernelProgram *const *programs, size_t n,

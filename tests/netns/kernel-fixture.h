@@ -52,7 +52,12 @@ KernelProgram *test_load_function(Kernel *kernel, const char *object, const char
 
 void test_unref_all(KernelProgram *const *programs, size_t n);
 
-/* Builds a chain of programs, seats in order. proceed_on NULL: the default for all. */
+/* A chain of programs that counts all, seats in order, one program more than there may be at most. proceed_on NULL:
+ * the default for all. */
+FuseRequest test_request(Hook hook, KernelProgram *const *programs, size_t n, const uint32_t *proceed_on,
+                         FuseSlot slots[static CHAIN_SLOTS_MAX + 1]);
+
+/* Builds such a chain. */
 int test_build(Kernel *kernel, Hook hook, KernelProgram *const *programs, size_t n, const uint32_t *proceed_on,
                KernelFused **ret, FusedInfo *ret_info, Error *error);
 KernelFused *must_build(Kernel *kernel, Hook hook, KernelProgram *const *programs, size_t n,

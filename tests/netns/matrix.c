@@ -131,24 +131,10 @@ const char *matrix_probe(const char *object, const char *function, Hook hook) {
 
 int matrix_build(Kernel *kernel, Hook hook, KernelProgram *const *programs, size_t n, SlotForm limit,
                  KernelFused **ret, FusedInfo *ret_info, Error *error) {
-        FuseSlot slots[CHAIN_SLOTS_MAX] = {};
-        FuseRequest request = {
-                .interface = "bct-none",
-                .ifindex = 1,
-                .hook = hook,
-                .signature = "0123456789abcdef0123456789abcdef",
-                .slots = slots,
-                .n_slots = n,
-                .form_limit = limit,
-                .counters = COUNTER_LEVEL_ALL,
-        };
+        FuseSlot slots[CHAIN_SLOTS_MAX + 1];
+        FuseRequest request = test_request(hook, programs, n, NULL, slots);
 
-        assert_true(n <= CHAIN_SLOTS_MAX);
-        for (size_t i = 0; i < n; i++)
-                slots[i] = (FuseSlot){ .program = programs[i],
-                                       .name = programs[i]->name,
-                                       .proceed_on = verdict_default_proceed_on(hook),
-                                       .seat = (unsigned) i };
+        request.form_limit = limit;
         return kernel_chain_build(kernel, &request, ret, ret_info, error);
 }
 

@@ -7,29 +7,12 @@
 
 int test_simulate(Kernel *kernel, Hook hook, int ifindex, KernelProgram *const *programs, size_t n,
                   const uint32_t *proceed_on, TestSimulation *ret, Error *error) {
-        FuseSlot *slots = calloc(n + 1, sizeof(FuseSlot));
-        FuseRequest request = {
-                .interface = "bct-none",
-                .ifindex = ifindex,
-                .hook = hook,
-                .signature = "0123456789abcdef0123456789abcdef",
-                .slots = slots,
-                .n_slots = n,
-                .counters = COUNTER_LEVEL_ALL,
-        };
-        int r;
+        FuseSlot slots[CHAIN_SLOTS_MAX + 1];
+        FuseRequest request = test_request(hook, programs, n, proceed_on, slots);
 
-        assert_non_null(slots);
-        for (size_t i = 0; i < n; i++)
-                slots[i] = (FuseSlot){
-                        .program = programs[i],
-                        .name = programs[i]->name,
-                        .proceed_on = proceed_on ? proceed_on[i] : verdict_default_proceed_on(hook),
-                        .seat = (unsigned) i,
-                };
-        r = kernel_ops.simulation_new(kernel, &request, &ret->simulation, &ret->omissions, &ret->n_omissions, error);
-        free(slots);
-        return r;
+        request.ifindex = ifindex;
+        return kernel_ops.simulation_new(kernel, &request, &ret->simulation, &ret->omissions, &ret->n_omissions,
+                                         error);
 }
 
 TestSimulation must_simulate(Kernel *kernel, Hook hook, int ifindex, KernelProgram *const *programs, size_t n,
