@@ -10,7 +10,8 @@ import re
 from vm_lab import UNIT, Host, avcs, case, command, main_pid, run_cases, systemctl
 
 # By what a record says of the one that was denied something, or of what it was denied.
-OURS = re.compile(r'comm="bpfchaind?"|exe="[^"]*/bpfchaind?"|path="/(etc|run|var/lib|usr/lib|sys/fs/bpf)/bpfchain[/"]|'
+OURS = re.compile(r'comm="bpfchaind?"|exe="[^"]*/bpfchaind?"|'
+                  r'path="/(etc|run|var/lib|usr/lib|sys/fs/bpf)/bpfchain[/"]|'
                   r'context=\w+:\w+:bpfchain\w*_t:')
 
 

@@ -49,7 +49,8 @@ def command(*words, check=True, user=None, timeout=None, **options):
         words = ["setpriv", f"--reuid={number}", f"--regid={number}", "--init-groups", "--"] + words
     if "input" not in options:
         options.setdefault("stdin", subprocess.DEVNULL)
-    result = subprocess.run(words, capture_output=True, text=True, check=False, timeout=timeout or PATIENCE, **options)
+    result = subprocess.run(words, capture_output=True, text=True, check=False, timeout=timeout or PATIENCE,
+                            **options)
     assert not check or result.returncode == 0, (
         f"{' '.join(words)}: exit status {result.returncode}\n{result.stdout}{result.stderr}")
     return result
