@@ -88,10 +88,10 @@ struct bpfchain_ipv6_ext {
  */
 #define bpfchain_opaque(x) asm volatile("" : "+r"(x))
 
-/* 1 if x, at most 31 bits, is 0; else 0. With 64 bits, verifiers before 6.4 or so lose that it is 0 or 1. */
-static __always_inline __u64 bpfchain_is_zero(__u32 x) {
+/* 1 if x, at most 63 bits, is 0; else 0. */
+static __always_inline __u64 bpfchain_is_zero(__u64 x) {
         bpfchain_opaque(x);
-        x = (x - 1) >> 31;
+        x = (x - 1) >> 63;
         bpfchain_opaque(x);
         return x;
 }
@@ -152,7 +152,8 @@ static __always_inline int bpfchain_parse_eth(struct bpfchain_cursor *cur, struc
 
                 if ((void *) (vlan + 1) > cur->end)
                         return -1;
-                tagged = bpfchain_is_zero(proto ^ bpf_htons(ETH_P_8021Q)) |
+                /* one of them at most; of "|" verifiers before 6.10 know no bound */
+                tagged = bpfchain_is_zero(proto ^ bpf_htons(ETH_P_8021Q)) +
                          bpfchain_is_zero(proto ^ bpf_htons(ETH_P_8021AD));
                 proto ^= (proto ^ vlan->proto) & -tagged;
                 pos += tagged * sizeof(*vlan);
@@ -206,7 +207,7 @@ static __always_inline int bpfchain_parse_ipv6(struct bpfchain_cursor *cur, stru
 #pragma unroll
         for (int i = 0; i < BPFCHAIN_IPV6_EXT_MAX; i++) {
                 struct bpfchain_ipv6_ext *ext = cur->pos;
-                __u64 extension, fragment;
+                __u64 extension, fragment, mask;
 
                 if (cur->pos + 8 > cur->end)
                         break;
@@ -214,8 +215,11 @@ static __always_inline int bpfchain_parse_ipv6(struct bpfchain_cursor *cur, stru
                 fragment = bpfchain_is_zero(nexthdr ^ IPPROTO_FRAGMENT);
                 if (ext->more & bpf_htons(0xfff8) & -fragment)
                         break;
-                cur->pos += ((ext->length & (fragment - 1)) + 1) * 8 * extension;
-                nexthdr ^= (nexthdr ^ ext->nexthdr) & -extension;
+                /* the compiler would multiply by 0 or 1, of which those verifiers know no bound either */
+                mask = -extension;
+                bpfchain_opaque(mask);
+                cur->pos += ((ext->length & (fragment - 1)) + 1) * 8 & mask;
+                nexthdr ^= (nexthdr ^ ext->nexthdr) & mask;
         }
 
         return nexthdr;
