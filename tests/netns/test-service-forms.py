@@ -158,5 +158,44 @@ def programs_that_link_themselves():
         assert array_id(lab) == filled
 
 
+@case
+def arrays_outlast_the_service():
+    """Left out tail calls stay left out over a restart, and come back when the document says so; who filled an array
+    gets the packets then, also from the next service, until he empties it."""
+    with FormsLab(wires=2) as lab:
+        lab.start()
+        lab.apply("target", {"programs": {"drop": verdict_program("xdp", 1)},
+                             "chains": [{"interfaces": ["eth1"], "hook": "xdp", "programs": ["drop"]}]})
+        assert lab.put(linked()) == {"linked": "inlined", "end": "inlined"}
+        for crash in (True, False):
+            lab.restart(crash)
+            lab.wait_chain()
+            lab.client("move", "eth0", "xdp", "linked", "last")
+            lab.client("move", "eth0", "xdp", "linked", "first")
+            assert lab.forms() == {"linked": "inlined", "end": "inlined"}, "after a restart"
+            lab.pass_packets(5)
+        assert lab.variable("linked") == 30
+
+        lab.restart()
+        assert lab.put(linked(**{"keep-tail-calls": True})) == {"linked": "called", "end": "inlined"}
+        lab.pass_packets(5)
+        element = ["id", str(array_id(lab)), "key", "0", "0", "0", "0"]
+        lab.inner.run("bpftool", "map", "update", *element, "value", "id", str(lab.chain("eth1")["program-id"]))
+        sender, receiver = lab.sender(port=9000), lab.receiver(port=9000)
+        lab.receive_exactly(sender, receiver, 4, expected=0)
+        assert lab.slot("linked")["verdicts"]["drop"] == 4, lab.slot("linked")
+
+        lab.restart()
+        lab.wait_chain()
+        lab.receive_exactly(sender, receiver, 4, expected=0)
+        lab.client("move", "eth0", "xdp", "linked", "last")
+        lab.client("move", "eth0", "xdp", "linked", "first")
+        assert element[1] == str(array_id(lab)), "the array that somebody filled was not kept"
+        lab.receive_exactly(sender, receiver, 4, expected=0)
+        assert lab.slot("linked")["verdicts"]["drop"] == 12, lab.slot("linked")
+        lab.inner.run("bpftool", "map", "delete", *element)
+        lab.receive_exactly(sender, receiver, 4)
+
+
 require_built()
 run_cases()
