@@ -29,6 +29,22 @@ static const char *const guard_act_table[_GUARD_ACT_MAX] = {
         [GUARD_ACT_INTERFACE_RENAMED] = "interface-renamed",
         [GUARD_ACT_INTERFACE_MOVED] = "interface-moved",
         [GUARD_ACT_INTERFACE_DELETED] = "interface-deleted",
+        [GUARD_ACT_ATTACH] = "attach",
+        [GUARD_ACT_REPLACE] = "replace",
+        [GUARD_ACT_DETACH] = "detach",
+        [GUARD_ACT_PRECEDE] = "precede",
+        [GUARD_ACT_FILTER_CHANGE] = "filter-change",
+        [GUARD_ACT_QDISC_CHANGE] = "qdisc-change",
+        [GUARD_ACT_INTERFACE_MOVE] = "interface-move",
+        [GUARD_ACT_INTERFACE_DELETE] = "interface-delete",
+        [GUARD_ACT_UNPIN] = "unpin",
+        [GUARD_ACT_UNMOUNT] = "unmount",
+        [GUARD_ACT_OPEN_OBJECT] = "open-object",
+        [GUARD_ACT_REPLACE_FUNCTION] = "replace-function",
+        [GUARD_ACT_LOAD_PROGRAM] = "load-program",
+        [GUARD_ACT_SIGNAL] = "signal",
+        [GUARD_ACT_TRACE] = "trace",
+        [GUARD_ACT_UNCLEAR] = "unclear-message",
 };
 
 DEFINE_STRING_TABLE(guard_act, GuardAct, _GUARD_ACT_MAX)
@@ -366,6 +382,22 @@ static const char *act_sentence(GuardAct act) {
         case GUARD_ACT_INTERFACE_RENAMED: return "the interface was renamed";
         case GUARD_ACT_INTERFACE_MOVED: return "the interface was moved to another network namespace";
         case GUARD_ACT_INTERFACE_DELETED: return "the interface was deleted";
+        case GUARD_ACT_ATTACH: return "attaching another program";
+        case GUARD_ACT_REPLACE: return "replacing the chain's program";
+        case GUARD_ACT_DETACH: return "taking the chain off its hook";
+        case GUARD_ACT_PRECEDE: return "putting a program in front of the chain";
+        case GUARD_ACT_FILTER_CHANGE: return "changing filters";
+        case GUARD_ACT_QDISC_CHANGE: return "changing the qdisc";
+        case GUARD_ACT_INTERFACE_MOVE: return "moving the interface to another network namespace";
+        case GUARD_ACT_INTERFACE_DELETE: return "deleting the interface";
+        case GUARD_ACT_UNPIN: return "removing a pin";
+        case GUARD_ACT_UNMOUNT: return "unmounting the BPF file system";
+        case GUARD_ACT_OPEN_OBJECT: return "opening a map for writing";
+        case GUARD_ACT_REPLACE_FUNCTION: return "replacing a function of the chain";
+        case GUARD_ACT_LOAD_PROGRAM: return "loading a program";
+        case GUARD_ACT_SIGNAL: return "a signal to the service";
+        case GUARD_ACT_TRACE: return "tracing the service";
+        case GUARD_ACT_UNCLEAR: return "a netlink message too long to be checked";
         case _GUARD_ACT_MAX:
         case _GUARD_ACT_INVALID: break;
         }

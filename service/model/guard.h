@@ -12,6 +12,7 @@
 
 #include "model/chain.h"
 #include "model/culprit.h"
+#include "model/guard-policy.h"
 #include "model/restore.h"
 
 typedef struct Manager Manager;
@@ -30,6 +31,23 @@ typedef enum GuardAct {
         GUARD_ACT_INTERFACE_RENAMED,
         GUARD_ACT_INTERFACE_MOVED, /* to another network namespace */
         GUARD_ACT_INTERFACE_DELETED,
+        /* What somebody was about to do, as the guard's programs tell before it happens. */
+        GUARD_ACT_ATTACH,         /* a link or program onto a hook */
+        GUARD_ACT_REPLACE,        /* the program in our link, or on a hook */
+        GUARD_ACT_DETACH,         /* our link, or what is on a hook */
+        GUARD_ACT_PRECEDE,        /* onto a hook, before ours */
+        GUARD_ACT_FILTER_CHANGE,  /* add, replace or delete a filter */
+        GUARD_ACT_QDISC_CHANGE,   /* clsact or ingress */
+        GUARD_ACT_INTERFACE_MOVE, /* to another network namespace */
+        GUARD_ACT_INTERFACE_DELETE,
+        GUARD_ACT_UNPIN,            /* remove or rename */
+        GUARD_ACT_UNMOUNT,          /* the file system with our pins */
+        GUARD_ACT_OPEN_OBJECT,      /* a descriptor of a map that can write */
+        GUARD_ACT_REPLACE_FUNCTION, /* of a program of ours, by one of type EXT */
+        GUARD_ACT_LOAD_PROGRAM,
+        GUARD_ACT_SIGNAL,
+        GUARD_ACT_TRACE,
+        GUARD_ACT_UNCLEAR, /* a netlink message so long that it can't be told */
         _GUARD_ACT_MAX,
         _GUARD_ACT_INVALID = -EINVAL,
 } GuardAct;
@@ -49,11 +67,25 @@ typedef enum GuardOutcome {
 
 DECLARE_STRING_TABLE(guard_outcome, GuardOutcome)
 
+/* What the guard's programs in the kernel said to it. */
+typedef enum GuardVerdict {
+        GUARD_VERDICT_SEEN,         /* they were not asked: it has happened */
+        GUARD_VERDICT_REFUSED,      /* the caller got EPERM */
+        GUARD_VERDICT_WOULD_REFUSE, /* it was let, as the mode is GUARD_MODE_OBSERVE */
+        GUARD_VERDICT_ALLOWED,      /* by the settings */
+        _GUARD_VERDICT_MAX,
+        _GUARD_VERDICT_INVALID = -EINVAL,
+} GuardVerdict;
+
+DECLARE_STRING_TABLE(guard_verdict, GuardVerdict)
+
 struct GuardEvent {
         uint64_t sequence; /* from 1 */
         uint64_t realtime; /* microseconds */
         uint64_t boottime; /* microseconds, CLOCK_BOOTTIME */
         GuardAct act;
+        GuardVerdict verdict;
+        int rule;                 /* GuardRule, or negative: none was asked */
         char interface[IFNAMSIZ]; /* empty: none in particular */
         int hook;                 /* Hook, or negative: none in particular */
         char pin[64];             /* name in its folder */
@@ -79,6 +111,31 @@ typedef struct TcFact {
         uint32_t priority, handle, program_id;
 } TcFact;
 
+/* What somebody was about to do, as a guard's program saw it in their own context. */
+typedef struct GuardAttempt {
+        GuardRule rule;
+        GuardVerdict verdict;
+        GuardAct act;
+        int ifindex;        /* 0: none in particular */
+        int hook;           /* Hook, or negative: none in particular */
+        uint32_t object_id; /* of the link, map or program in question, 0: none */
+        uint32_t detail;    /* by act: enum bpf_cmd, netlink message type, signal, enum bpf_prog_type; 0: nothing */
+        char pin[64];
+        uint64_t boottime; /* microseconds */
+        Culprit who;
+} GuardAttempt;
+
+/* What somebody did to a hook, of ours or not, as functions of the kernel tell once it is done. */
+typedef struct GuardFact {
+        GuardAct act; /* GUARD_ACT_ATTACH, _REPLACE, _DETACH or _PRECEDE */
+        int ifindex;
+        int hook;            /* Hook */
+        uint32_t program_id; /* theirs, 0: none, or not known */
+        int result;          /* 0 or negative errno: nothing has changed */
+        uint64_t boottime;   /* microseconds */
+        Culprit who;
+} GuardFact;
+
 /* What is kept; older ones make room. */
 #define GUARD_EVENTS_KEPT 256 /* acts on hooks */
 #define GUARD_LOADS_KEPT  256 /* processes that loaded programs; those whose programs still live stay longest */
@@ -93,18 +150,28 @@ typedef struct GuardStatistics {
         uint64_t missed;  /* that the kernel could not hand over */
 } GuardStatistics;
 
+/* Of one rule, since the guard's programs were put into the kernel; they count each, whatever is told of it. */
+struct GuardRuleCounters {
+        uint64_t refused;
+        uint64_t would_refuse;
+        uint64_t allowed;
+};
+typedef struct GuardRuleCounters GuardRuleCounters;
+
 typedef struct GuardSettings {
         bool watch;            /* else what others do is only found by changes of the chain */
         RestorePolicy restore; /* of chains whose documents do not say */
         RestoreLimits limits;
         uint64_t check_interval; /* microseconds, 0: never */
+        GuardPolicy policy;
 } GuardSettings;
 
 #define GUARD_SETTINGS_DEFAULT                                                                                       \
         ((GuardSettings){ .watch = true,                                                                             \
                           .restore = RESTORE_POLICY_LIMITED,                                                         \
                           .limits = RESTORE_LIMITS_DEFAULT,                                                          \
-                          .check_interval = UINT64_C(10000000) })
+                          .check_interval = UINT64_C(10000000),                                                      \
+                          .policy = GUARD_POLICY_DEFAULT })
 
 /* The manager knows its guard from then on (manager_guard()); free the guard first. */
 int guard_new(Manager *manager, const GuardSettings *settings, Guard **ret);
@@ -120,6 +187,15 @@ bool guard_wants_tc(Guard *guard, const TcFact *fact);
 void guard_note_tc(Guard *guard, const TcFact *fact, const Culprit *who);
 /* A pin of that name was removed by somebody else. */
 void guard_note_pin(Guard *guard, const char *name, const Culprit *who);
+
+/* Somebody was about to do something to what is ours: told of, and remembered for the look that finds what came of
+ * it. */
+void guard_note_attempt(Guard *guard, const GuardAttempt *attempt);
+/* Somebody did something to a hook: remembered for the look that the caller has follow. True if it may concern a
+ * chain. */
+bool guard_note_fact(Guard *guard, const GuardFact *fact);
+/* Does something tell of all changes to links, so that no chain needs to be looked at from time to time? */
+void guard_set_facts_complete(Guard *guard, bool complete);
 
 /* What guard_look() is to look at besides links. */
 enum {
@@ -142,6 +218,38 @@ bool guard_has_chains(const Guard *guard);
 
 /* Is there anything that only looking from time to time would find? */
 bool guard_needs_interval(const Guard *guard);
+
+/* New settings, as of a reload. What can't be put into effect stays as it was, and the error says why. */
+int guard_configure(Guard *guard, const GuardSettings *settings, Error *error);
+
+/* Another mode than the settings say, until the next boot or until mode is negative: as they say. The change is one
+ * step, without a moment in which less is guarded than before or after. force: although guard_policy_check() says
+ * no. */
+int guard_set_mode(Guard *guard, int mode, bool force, Error *error);
+
+/* Has the kernel's part know what is to be guarded now, if that has changed. After each change of what runs; what
+ * fails is logged, and shown (guard_state()). */
+void guard_update(Guard *guard);
+
+/* What is in effect. */
+const GuardState *guard_state(const Guard *guard);
+
+/* By rule; zeros where nothing is in the kernel. */
+int guard_rule_counters(const Guard *guard, GuardRuleCounters ret[_GUARD_RULE_MAX]);
+
+/* What the policy would have done to those who were seen, of the last hours as far as they are kept: one for each
+ * process's executable, unit, user and rule. The caller frees the array. */
+typedef struct GuardJudgement {
+        Culprit who; /* of the last one */
+        GuardRule rule;
+        GuardAct act;
+        uint64_t first, last; /* microseconds since 1970 */
+        uint64_t count;
+        bool allowed;
+        char by[CULPRIT_TEXT + 32]; /* "executable /usr/sbin/bpftool", "default unit …", empty: nobody named them */
+} GuardJudgement;
+
+int guard_judge(const Guard *guard, const GuardPolicy *policy, GuardJudgement **ret, size_t *ret_n);
 
 const GuardStatistics *guard_statistics(const Guard *guard);
 const GuardSettings *guard_settings(const Guard *guard);

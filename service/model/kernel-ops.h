@@ -195,6 +195,40 @@ typedef struct InterfaceDetails {
 
 void simulation_omissions_free(SimulationOmission *omissions, size_t n);
 
+/* A hook with a chain of ours on it. */
+typedef struct GuardHook {
+        int ifindex;
+        Hook hook;
+        AttachKind kind;
+        uint32_t link_id;    /* 0 for clsact */
+        uint32_t program_id; /* the chain's */
+} GuardHook;
+
+/* What an interface with such a hook is called, one for each of its names. */
+typedef struct GuardName {
+        int ifindex;
+        const char *name;
+} GuardName;
+
+/* What the guard's programs in the kernel are to do. */
+typedef struct GuardDemand {
+        const struct GuardPolicy *policy;
+        const GuardHook *hooks;
+        size_t n_hooks;
+        const GuardName *names;
+        size_t n_names;
+} GuardDemand;
+
+/* How the guard stands in the kernel. */
+typedef struct GuardState {
+        int mode;              /* GuardMode in effect */
+        const char *technique; /* static: "lsm", "fmod_ret"; NULL: nothing is there */
+        bool pinned;           /* stays when the service ends, and knows the next one */
+        char reason[256]; /* a sentence: why it is not as demanded, or less than it could be; empty: nothing to say */
+} GuardState;
+
+struct GuardRuleCounters;
+
 typedef struct KernelOps {
         /* Opens the object, makes its maps or keeps those of the previous instance, writes globals and, into new
          * maps, the initial contents, has the program verified by itself and captures it. Nothing is pinned.
@@ -273,6 +307,14 @@ typedef struct KernelOps {
 
         /* Pins anew whatever of the attachment is not pinned. */
         int (*chain_repin)(void *userdata, KernelAttachment *attachment, Error *error);
+
+        /* Makes the guard as demanded, without a moment in which less is guarded than before or after. The first
+         * demand takes over what an earlier service left. On failure all is as before; ret is filled nevertheless.
+         * May be NULL: there is none. Errors: NotSupported with what the kernel lacks. */
+        int (*guard_apply)(void *userdata, const GuardDemand *demand, GuardState *ret, Error *error);
+
+        /* By GuardRule, for _GUARD_RULE_MAX of them. */
+        int (*guard_counters)(void *userdata, struct GuardRuleCounters *ret);
 
         /* The kernel's name of a program, empty where it has none; negative where it may not be known. */
         int (*program_name)(void *userdata, uint32_t program_id, char ret[16]);

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * What is done to XDP, tcx and netkit hooks, as it is done, with who did it: from programs at functions of the kernel
+ * that every such change goes through (bpf/facts.bpf.c, fentry and fexit). They refuse nothing, cost nothing
+ * elsewhere, and go with the service. Which functions there are differs between kernels, so each is tried.
+ *
+ * Needs CAP_BPF and CAP_PERFMON, and a kernel that lets tracing programs in.
+ */
+
+#include <systemd/sd-event.h>
+
+#include "model/guard.h"
+
+typedef struct HookFacts HookFacts;
+
+/* fact is NULL when some were lost. who is as complete as the kernel's record makes it. */
+typedef void (*HookFactHandler)(const GuardFact *fact, void *userdata);
+
+/* On failure *ret_reason is a static phrase: what is not to be had, and why. *ret_complete: does every change to a
+ * link or program on XDP and tcx hooks come this way on this kernel? */
+int hook_facts_new(sd_event *event, HookFactHandler handler, void *userdata, bool *ret_complete,
+                   const char **ret_reason, HookFacts **ret);
+HookFacts *hook_facts_free(HookFacts *facts); /* NULL is fine; returns NULL */
+DEFINE_CLEANUP(HookFacts *, hook_facts_free)
