@@ -18,7 +18,7 @@ PACKAGES = [
     "linux-image-cloud-amd64", "systemd", "systemd-sysv", "udev", "dbus", "polkitd", "kmod", "passwd", "procps",
     "busybox-static",
     # SELinux, and what builds and loads modules
-    "selinux-policy-default", "selinux-utils", "policycoreutils", "semodule-utils", "secilc",
+    "selinux-policy-default", "selinux-policy-dev", "selinux-utils", "policycoreutils", "semodule-utils", "secilc",
     # What bpfchain needs at run time
     "libbpf1", "libsystemd0", "libnl-3-200", "libnl-genl-3-200", "libnl-route-3-200", "libjson-c5", "libpcap0.8t64",
     "libssl3t64",
