@@ -10,8 +10,8 @@
 
 #define LOOPBACK_IFINDEX 1 /* in every network namespace */
 
-/* Reached when the kernel knows a type of program and the caller may load it, whatever then is wrong with the
- * program: the verifier writes a log. */
+/* The log is reached when the kernel knows a type of program and the caller may load it, whatever then is wrong with
+ * the program. */
 static int try_type(enum bpf_prog_type type, enum bpf_attach_type attach_type, uint32_t attach_btf_id) {
         static const struct bpf_insn insns[] = {
                 { .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 },
@@ -27,6 +27,11 @@ static int try_type(enum bpf_prog_type type, enum bpf_attach_type attach_type, u
                 return strempty(log) ? fd : 0;
         safe_close(fd);
         return 0;
+}
+
+int kernel_has_tracing(void) {
+        /* With a BTF id that is no function: only the verifier finds that out. */
+        return try_type(BPF_PROG_TYPE_TRACING, BPF_TRACE_FENTRY, 1);
 }
 
 int kernel_has_tcx(void) {

@@ -2,9 +2,10 @@
 #pragma once
 
 /*
- * What is done to XDP, tcx and netkit hooks, as it is done, with who did it: from programs at functions of the kernel
- * that every such change goes through (bpf/facts.bpf.c, fentry and fexit). They refuse nothing, cost nothing
- * elsewhere, and go with the service. Which functions there are differs between kernels, so each is tried.
+ * What is done to XDP, tcx and netkit hooks of our network namespace, and to its interfaces (moved, renamed,
+ * deleted), as it is done, with who did it: from programs at functions of the kernel that every such change goes
+ * through (bpf/facts.bpf.c, fentry and fexit). They refuse nothing, cost nothing elsewhere, and go with the service.
+ * Which functions there are differs between kernels, so each is tried. Our own acts are not told.
  *
  * Needs CAP_BPF and CAP_PERFMON, and a kernel that lets tracing programs in.
  */
@@ -24,3 +25,6 @@ int hook_facts_new(sd_event *event, HookFactHandler handler, void *userdata, boo
                    const char **ret_reason, HookFacts **ret);
 HookFacts *hook_facts_free(HookFacts *facts); /* NULL is fine; returns NULL */
 DEFINE_CLEANUP(HookFacts *, hook_facts_free)
+
+/* The pure part: a record of the programs' ring, aligned to eight bytes. -EBADMSG: nothing that they would write. */
+int hook_facts_parse(const void *data, size_t size, GuardFact *ret);

@@ -32,3 +32,6 @@ int kernel_capabilities(Kernel *kernel, json_object **ret);
 
 /* 0, or the errno with which the kernel refuses tcx. Asks each time, which takes less than a microsecond. */
 int kernel_has_tcx(void);
+
+/* The same of tracing programs (fentry, fexit): on this kernel, for this process. */
+int kernel_has_tracing(void);
