@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "kernel/attach.h"
 #include "kernel/fused.h"
+#include "kernel/guard-programs.h"
 #include "kernel/inspect.h"
 #include "kernel/interface-details.h"
 #include "kernel/libbpf-callbacks.h"
@@ -36,6 +37,9 @@ int kernel_new(const char *bpffs_dir, TcAttach tc_attach, Kernel **ret) {
         kernel->bpffs_dir = strndup(bpffs_dir, n);
         if (!kernel->bpffs_dir)
                 return -ENOMEM;
+        r = guard_programs_new(kernel, &kernel->guard_programs);
+        if (r < 0)
+                return r;
 
         *ret = TAKE_PTR(kernel);
         return 0;
@@ -44,6 +48,7 @@ int kernel_new(const char *bpffs_dir, TcAttach tc_attach, Kernel **ret) {
 Kernel *kernel_free(Kernel *kernel) {
         if (!kernel)
                 return NULL;
+        guard_programs_free(kernel->guard_programs);
         json_object_put(kernel->capabilities);
         free(kernel->bpffs_dir);
         free(kernel);
@@ -73,6 +78,8 @@ const KernelOps kernel_ops = {
         .chain_check = kernel_chain_check,
         .chain_inspect = kernel_chain_inspect,
         .chain_repin = kernel_chain_repin,
+        .guard_apply = kernel_guard_apply,
+        .guard_counters = kernel_guard_counters,
         .program_name = kernel_program_name,
         .chain_detach = kernel_chain_detach,
         .attachment_free = kernel_attachment_free,

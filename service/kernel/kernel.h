@@ -7,10 +7,13 @@
 
 #include "model/kernel-ops.h"
 
+struct GuardPrograms;
+
 typedef struct Kernel {
         char *bpffs_dir; /* our folder inside bpffs, absolute, without a slash at the end; may not exist yet */
         TcAttach tc_attach;
-        json_object *capabilities; /* once asked for */
+        json_object *capabilities;            /* once asked for */
+        struct GuardPrograms *guard_programs; /* guard-programs.h */
 } Kernel;
 
 extern const KernelOps kernel_ops;
