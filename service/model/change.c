@@ -6,6 +6,7 @@
 
 #include "model/change.h"
 #include "model/objects.h"
+#include "model/guard.h"
 #include "model/transaction.h"
 #include "util/clock.h"
 #include "util/json.h"
@@ -463,6 +464,8 @@ int manager_reload(Manager *manager, const ChangeOptions *options, uint64_t *ret
                 return r;
         }
         snapshot_done(&manager->previous);
+        if (manager->guard)
+                (void) guard_reload_settings(manager->guard);
         adopt_state(manager, &c.store, &c.desired, &c.problems, &c.n_problems, generation, origin_of(options));
         objects_sweep(manager->paths, digest_in_use, manager);
         *ret_generation = generation;

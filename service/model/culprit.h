@@ -18,6 +18,8 @@ typedef struct Culprit {
         pid_t tid;
         bool has_uid;
         uint32_t uid; /* real */
+        bool has_effective_uid;
+        uint32_t effective_uid;
         bool has_login_uid;
         uint32_t login_uid; /* who logged in, whatever they became since */
         char comm[64];

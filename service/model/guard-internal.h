@@ -2,13 +2,18 @@
 #pragma once
 
 /*
- * The guard's inside: guard.c (events and what is known of programs), guard-look.c (chains and policy).
+ * The guard's inside: guard.c (its life), guard-events.c (what is kept and told), guard-loads.c (what is known of
+ * programs), guard-attempts.c (what others tried or did, as the kernel told), guard-look.c (chains and policy of
+ * restoring), guard-demand.c (what is to be guarded, and how), guard-judge.c (what another policy would do).
  */
 
 #include "model/guard.h"
 #include "model/manager-internal.h"
 
-#define GUARD_SOURCES_MAX 12
+#define GUARD_SOURCES_MAX 16
+
+/* Like events within this time are one, with a count. */
+#define GUARD_TOGETHER_USEC UINT64_C(1000000)
 
 /* A fact and the act that it came of may be told by different sources, in any order. */
 #define GUARD_CORRELATE_USEC UINT64_C(2000000)
@@ -36,31 +41,54 @@ typedef struct GuardBudget {
         uint64_t used;
 } GuardBudget;
 
-/* Who did something that a look may explain a moment later. */
+/* Who did, or was about to do, something that a look may explain a moment later. */
 typedef struct GuardHint {
-        uint64_t boottime; /* 0: none */
-        int ifindex;
-        int hook;
+        uint64_t boottime; /* microseconds, 0: none */
+        GuardAct act;
+        int ifindex;         /* 0: any */
+        int hook;            /* negative: any */
+        uint32_t program_id; /* 0: not known */
         char pin[64];
+        const char *basis; /* static */
+        bool fact;         /* it was done, and is to be told of if no look does */
+        bool used;         /* an event names it */
         Culprit who;
 } GuardHint;
+
+#define GUARD_HINTS_KEPT 32
 
 struct Guard {
         Manager *manager;
         GuardSettings settings;
-        GuardRing acts;
-        GuardLoad *loads;       /* GUARD_LOADS_KEPT, in no order */
-        size_t last_load;       /* the one that was added to last */
-        GuardProgram *programs; /* by ascending id */
+        GuardRing acts, attempts, allowed; /* by verdict: seen, refused or would be, allowed */
+        GuardLoad *loads;                  /* GUARD_LOADS_KEPT, in no order */
+        size_t last_load;                  /* the one that was added to last */
+        GuardProgram *programs;            /* by ascending id */
         size_t n_programs;
         GuardStatistics statistics;
         uint64_t sequence;
-        GuardBudget act_tells, load_tells, load_lines;
-        GuardHint pin_hint, tc_hint;
+        GuardBudget tells[_GUARD_VERDICT_MAX], load_tells, load_lines;
+        GuardHint hints[GUARD_HINTS_KEPT]; /* a ring */
+        size_t n_hints;                    /* put in so far */
+        bool facts_complete;
         const char *source_names[GUARD_SOURCES_MAX];
         const char *source_reasons[GUARD_SOURCES_MAX];
         size_t n_sources;
+        char *demanded; /* what the kernel's part was told last, see guard-demand.c; NULL: nothing yet */
+        size_t demanded_size;
+        GuardState state;
+        int override; /* GuardMode that somebody asked for until the next boot, -1: none */
+        bool override_force;
+        bool failed_settings; /* there was no policy to be had from them at start */
+        bool failed;          /* the last demand is not in effect */
+        char problem[512];    /* that the administrator is to hear of, empty: none */
+        bool problem_error;   /* it is more than a warning */
+        char weakness[256];   /* of the policy, empty: none */
 };
+
+int guard_ring_init(GuardRing *ring, size_t size);
+/* The i-th newest, or NULL. */
+const GuardEvent *guard_ring_newest(const GuardRing *ring, size_t i);
 
 /* Puts an event in, with times and sequence filled in, and tells of it; one that is like the last of its kind is
  * counted there instead. Returns where it is now. */
@@ -68,3 +96,20 @@ GuardEvent *guard_add(Guard *guard, const GuardEvent *event, Chain *chain);
 
 /* Who loaded a program, or NULL. */
 const GuardEvent *guard_loader_of(const Guard *guard, uint32_t program_id);
+
+void guard_log_event(const GuardEvent *event);
+
+/* May one more be told? What could not be is said, as `what`, when it may again. */
+bool guard_take(GuardBudget *budget, uint64_t max, const char *what);
+
+/* One more hint, in the place of the oldest. */
+void guard_hint(Guard *guard, const GuardHint *hint);
+/* Names who it probably was; the interface's index is what the event does not know. False: nobody is known. */
+bool guard_blame(Guard *guard, GuardEvent *event, int ifindex);
+/* After a look: facts of which it has found nothing, as they were undone already, are told of by themselves. */
+void guard_tell_what_passed(Guard *guard);
+
+/* The policy with the mode in effect: the administrator's for now, or as the settings say. */
+GuardPolicy guard_policy_in_effect(const Guard *guard);
+
+const Interface *guard_interface_of(const Guard *guard, int ifindex);

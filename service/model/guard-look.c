@@ -8,18 +8,15 @@
 
 #define BIT(act) (UINT32_C(1) << (act))
 
-static const Interface *interface_of(Manager *manager, int ifindex) {
-        TABLE_FOREACH (Interface, interface, &manager->interfaces)
-                if (interface->link.ifindex == ifindex)
-                        return interface;
-        return NULL;
-}
+/* Static, for GuardEvent.basis. */
+#define BASIS_NETLINK "asked-by-netlink"
 
 static GuardEvent event_on(const Chain *chain, GuardAct act, const char *source) {
         GuardEvent event = {
                 .realtime = usec_now(CLOCK_REALTIME),
                 .boottime = usec_now(CLOCK_BOOTTIME),
                 .act = act,
+                .rule = -1,
                 .hook = (int) chain->hook,
                 .source = source,
                 .basis = "",
@@ -30,25 +27,20 @@ static GuardEvent event_on(const Chain *chain, GuardAct act, const char *source)
         return event;
 }
 
-/* Who loaded the program that did it; mostly the same who attached it. */
-static void blame_program(Guard *guard, GuardEvent *event, uint32_t program_id) {
+/* Who did it, else who loaded the program that did it; mostly that is the same. */
+static void blame_program(Guard *guard, const Chain *chain, GuardEvent *event, uint32_t program_id) {
         const GuardEvent *loader = guard_loader_of(guard, program_id);
 
         event->program_id = program_id;
         (void) guard->manager->ops->program_name(guard->manager->kernel, program_id, event->program_name);
+        if (guard_blame(guard, event, chain->ifindex))
+                return;
         if (loader) {
                 event->who = loader->who;
                 event->basis = loader->basis;
         } else
                 snprintf(event->who.unknown, sizeof(event->who.unknown),
                          "the program was loaded before this was watched, or its loading was not told");
-}
-
-static void blame_hint(GuardEvent *event, const GuardHint *hint, const char *basis) {
-        if (hint->boottime == 0 || event->boottime - hint->boottime > GUARD_CORRELATE_USEC)
-                return;
-        event->who = hint->who;
-        event->basis = basis;
 }
 
 static void hold(Chain *chain, const GuardEvent *event, RestorePolicy policy, uint64_t until) {
@@ -120,10 +112,12 @@ static void look_at_interface(Guard *guard, Chain *chain, const Interface *inter
 
         if (begins(chain, GUARD_ACT_INTERFACE_MOVED, !interface && facts->ifindex != 0)) {
                 event = event_on(chain, GUARD_ACT_INTERFACE_MOVED, source);
+                (void) guard_blame(guard, &event, chain->ifindex);
                 (void) guard_add(guard, &event, chain);
         }
         if (begins(chain, GUARD_ACT_INTERFACE_DELETED, !interface && facts->ifindex == 0)) {
                 event = event_on(chain, GUARD_ACT_INTERFACE_DELETED, source);
+                (void) guard_blame(guard, &event, chain->ifindex);
                 (void) guard_add(guard, &event, chain);
         }
         if (begins(chain, GUARD_ACT_INTERFACE_RENAMED, interface && !streq(interface->name, chain->interface))) {
@@ -141,7 +135,7 @@ static void look_at_pins(Guard *guard, Chain *chain, const ChainFacts *facts, co
                 return;
         event = event_on(chain, GUARD_ACT_UNPINNED, source);
         snprintf(event.pin, sizeof(event.pin), "if%d-%s", chain->ifindex, hook_to_string(chain->hook));
-        blame_hint(&event, &guard->pin_hint, "removed-the-pin");
+        (void) guard_blame(guard, &event, chain->ifindex);
         if ((chain->restore_set ? chain->restore : guard->settings.restore) == RESTORE_POLICY_NEVER)
                 event.outcome = GUARD_OUTCOME_HELD;
         else if (guard->manager->ops->chain_repin(guard->manager->kernel, chain->attachment, &error) >= 0) {
@@ -155,35 +149,31 @@ static void look_at_pins(Guard *guard, Chain *chain, const ChainFacts *facts, co
 }
 
 static void look_at_hook(Guard *guard, Chain *chain, const ChainFacts *facts, const char *source) {
-        bool filter = chain->info.kind == ATTACH_KIND_CLSACT;
         bool off = facts->ifindex == 0, other = !off && !facts->own, behind = !off && facts->first_program > 0;
         GuardEvent event;
 
         if (begins(chain, GUARD_ACT_DETACHED, off)) {
                 event = event_on(chain, GUARD_ACT_DETACHED, source);
-                if (filter && guard->tc_hint.ifindex == chain->ifindex)
-                        blame_hint(&event, &guard->tc_hint, "asked-by-netlink");
+                (void) guard_blame(guard, &event, chain->ifindex);
                 decide(guard, chain, &event);
                 (void) guard_add(guard, &event, chain);
         }
         if (program_begins(chain, GUARD_ACT_REPLACED, other, facts->program_id)) {
                 event = event_on(chain, GUARD_ACT_REPLACED, source);
-                blame_program(guard, &event, facts->program_id);
-                if (filter && guard->tc_hint.ifindex == chain->ifindex)
-                        blame_hint(&event, &guard->tc_hint, "asked-by-netlink");
+                blame_program(guard, chain, &event, facts->program_id);
                 decide(guard, chain, &event);
                 (void) guard_add(guard, &event, chain);
         }
         if (program_begins(chain, GUARD_ACT_PRECEDED, behind && !other, facts->first_program)) {
                 event = event_on(chain, GUARD_ACT_PRECEDED, source);
-                blame_program(guard, &event, facts->first_program);
+                blame_program(guard, chain, &event, facts->first_program);
                 decide(guard, chain, &event);
                 (void) guard_add(guard, &event, chain);
         }
 }
 
 static void look_at(Guard *guard, Chain *chain, unsigned what, const char *source) {
-        const Interface *interface = interface_of(guard->manager, chain->ifindex);
+        const Interface *interface = guard_interface_of(guard, chain->ifindex);
         unsigned inspect = (what & GUARD_LOOK_PINS ? INSPECT_PINS : 0) |
                            (what & GUARD_LOOK_FILTERS || !interface ? INSPECT_FILTER : 0);
         ChainFacts facts = {};
@@ -226,6 +216,7 @@ void guard_look(Guard *guard, unsigned what, const char *source) {
                 else if (chain->state == CHAIN_STATE_CONFLICT && (what & GUARD_LOOK_FILTERS))
                         look_at_conflict(guard, chain);
         }
+        guard_tell_what_passed(guard);
 }
 
 static bool is_our_filter(const Chain *chain, const TcFact *fact) {
@@ -245,20 +236,19 @@ bool guard_wants_tc(Guard *guard, const TcFact *fact) {
         return chain_of_fact(guard, fact) != NULL;
 }
 
+static GuardAct act_of_tc(const TcFact *fact) {
+        if (fact->filter)
+                return fact->added ? GUARD_ACT_FILTER_ADDED : GUARD_ACT_FILTER_DELETED;
+        return fact->added ? GUARD_ACT_QDISC_ADDED : GUARD_ACT_QDISC_DELETED;
+}
+
 void guard_note_tc(Guard *guard, const TcFact *fact, const Culprit *who) {
         Chain *chain = chain_of_fact(guard, fact);
         GuardEvent event;
 
         if (!chain)
                 return;
-        guard->tc_hint = (GuardHint){ .boottime = usec_now(CLOCK_BOOTTIME), .ifindex = fact->ifindex, .who = *who };
-        if (is_our_filter(chain, fact))
-                return; /* added by us, or the look says what became of it */
-        event = event_on(chain,
-                         fact->filter  ? fact->added ? GUARD_ACT_FILTER_ADDED : GUARD_ACT_FILTER_DELETED
-                         : fact->added ? GUARD_ACT_QDISC_ADDED
-                                       : GUARD_ACT_QDISC_DELETED,
-                         "tc-events");
+        event = event_on(chain, act_of_tc(fact), "tc-events");
         if (fact->filter)
                 snprintf(event.detail, sizeof(event.detail), "%s, priority %u, handle 0x%x", fact->kind,
                          fact->priority, fact->handle);
@@ -269,29 +259,54 @@ void guard_note_tc(Guard *guard, const TcFact *fact, const Culprit *who) {
                 (void) guard->manager->ops->program_name(guard->manager->kernel, fact->program_id,
                                                          event.program_name);
         }
-        event.who = *who;
-        event.basis = "asked-by-netlink";
-        (void) guard_add(guard, &event, chain);
+        /* The port is their choice, while what the guard saw is them. */
+        if (!guard_blame(guard, &event, fact->ifindex)) {
+                event.who = *who;
+                event.basis = BASIS_NETLINK;
+        }
+        guard_hint(guard, &(GuardHint){
+                                  .boottime = event.boottime,
+                                  .act = event.act,
+                                  .ifindex = fact->ifindex,
+                                  .hook = fact->filter ? fact->hook : -1,
+                                  .basis = event.basis,
+                                  .who = event.who,
+                          });
+        if (!is_our_filter(chain, fact)) /* added by us, or the look says what became of it */
+                (void) guard_add(guard, &event, chain);
 }
 
 void guard_note_pin(Guard *guard, const char *name, const Culprit *who) {
-        guard->pin_hint = (GuardHint){ .boottime = usec_now(CLOCK_BOOTTIME), .who = *who };
-        snprintf(guard->pin_hint.pin, sizeof(guard->pin_hint.pin), "%s", name);
+        GuardHint hint = {
+                .boottime = usec_now(CLOCK_BOOTTIME),
+                .act = GUARD_ACT_UNPINNED,
+                .hook = -1,
+                .basis = "removed-the-pin",
+                .who = *who,
+        };
+
+        snprintf(hint.pin, sizeof(hint.pin), "%s", name);
+        guard_hint(guard, &hint);
 }
 
+/* All that was about to be mended on the chain's hook. */
 static void settle(Guard *guard, Chain *chain) {
         bool back = chain->attachment && chain->state == CHAIN_STATE_ACTIVE && !chain->held;
         GuardOutcome outcome;
 
         if (back)
                 chain->noted = 0;
+        outcome = back ? GUARD_OUTCOME_RESTORED : GUARD_OUTCOME_IMPOSSIBLE;
+        for (size_t i = 0; i < guard->acts.size && i < guard->acts.n; i++) {
+                GuardEvent *event = &guard->acts.events[i];
+
+                if (event->outcome == GUARD_OUTCOME_RESTORING && event->hook == (int) chain->hook &&
+                    streq(event->interface, chain->interface))
+                        event->outcome = outcome;
+        }
         if (!chain->disturbance || chain->disturbance->outcome != GUARD_OUTCOME_RESTORING)
                 return;
-        outcome = back ? GUARD_OUTCOME_RESTORED : GUARD_OUTCOME_IMPOSSIBLE;
         chain->disturbance->outcome = outcome;
-        for (size_t i = 0; i < guard->acts.size && i < guard->acts.n; i++)
-                if (guard->acts.events[i].sequence == chain->disturbance->sequence)
-                        guard->acts.events[i].outcome = outcome;
         OBSERVE(guard->manager, chain_changed, chain);
 }
 
@@ -327,6 +342,8 @@ bool guard_has_chains(const Guard *guard) {
 }
 
 bool guard_needs_interval(const Guard *guard) {
+        if (guard->facts_complete)
+                return false;
         TABLE_FOREACH (Chain, chain, &guard->manager->chains)
                 if ((chain->attachment && chain->info.kind != ATTACH_KIND_CLSACT) ||
                     (chain->state == CHAIN_STATE_CONFLICT && !chain->held))

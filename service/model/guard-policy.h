@@ -90,13 +90,20 @@ const GuardAllow *guard_default_allow(size_t *ret_n);
 
 /* The keys of "guard" that are the policy's, from an object that holds others as well. Absent ones leave what is
  * there. The error has place and sentence. */
-extern const JsonField guard_policy_fields[];
+#define GUARD_POLICY_FIELDS_MAX 7
+extern const JsonField guard_policy_fields[GUARD_POLICY_FIELDS_MAX];
 extern const size_t guard_policy_n_fields;
 int guard_policy_read(const JsonReader *reader, GuardPolicy *policy);
+
+/* The same keys with their values, so that guard_policy_read() makes the same of it. NULL: out of memory. */
+json_object *guard_policy_to_json(const GuardPolicy *policy);
 
 /* Would it lock out the administrator or systemd? -EPERM and a sentence with the reason and what to do; 0 when not,
  * or when it is forced. */
 int guard_policy_check(const GuardPolicy *policy, Error *error);
+
+/* Does it keep off less than its author will think, as it lets who can do anything? A phrase says why. */
+bool guard_policy_weakness(const GuardPolicy *policy, char ret[256]);
 
 /* What would become of that process's act under this rule, whatever the mode: true if it would be let. *ret_by (NULL
  * is fine) is the entry that lets it, NULL where the rule does not hold for anybody. */

@@ -137,17 +137,21 @@ typedef struct GuardFact {
 } GuardFact;
 
 /* What is kept; older ones make room. */
-#define GUARD_EVENTS_KEPT 256 /* acts on hooks */
-#define GUARD_LOADS_KEPT  256 /* processes that loaded programs; those whose programs still live stay longest */
+#define GUARD_EVENTS_KEPT   256 /* acts on hooks */
+#define GUARD_LOADS_KEPT    256 /* processes that loaded programs; those whose programs still live stay longest */
+#define GUARD_ATTEMPTS_KEPT 256 /* acts that were refused, or would have been */
+#define GUARD_ALLOWED_KEPT  64  /* acts that were allowed */
+#define GUARD_ALL_KEPT      (GUARD_EVENTS_KEPT + GUARD_LOADS_KEPT + GUARD_ATTEMPTS_KEPT + GUARD_ALLOWED_KEPT)
 /* Programs that others loaded and that still live, to be told apart by their ids. */
 #define GUARD_PROGRAMS_KEPT 16384
 
 typedef struct GuardStatistics {
-        uint64_t events;  /* acts on hooks, those that stand for others counted as many */
-        uint64_t loads;   /* programs loaded by others */
-        uint64_t unloads; /* programs unloaded, by whomever */
-        uint64_t dropped; /* events that are no longer kept, or were told together with others */
-        uint64_t missed;  /* that the kernel could not hand over */
+        uint64_t events;   /* acts on hooks, those that stand for others counted as many */
+        uint64_t attempts; /* acts that the guard's programs told of, whatever they said to them */
+        uint64_t loads;    /* programs loaded by others */
+        uint64_t unloads;  /* programs unloaded, by whomever */
+        uint64_t dropped;  /* events that are no longer kept, or were told together with others */
+        uint64_t missed;   /* that the kernel could not hand over */
 } GuardStatistics;
 
 /* Of one rule, since the guard's programs were put into the kernel; they count each, whatever is told of it. */
@@ -164,6 +168,7 @@ typedef struct GuardSettings {
         RestoreLimits limits;
         uint64_t check_interval; /* microseconds, 0: never */
         GuardPolicy policy;
+        bool unread; /* these are defaults, as there were others that could not be read */
 } GuardSettings;
 
 #define GUARD_SETTINGS_DEFAULT                                                                                       \
@@ -222,6 +227,15 @@ bool guard_needs_interval(const Guard *guard);
 /* New settings, as of a reload. What can't be put into effect stays as it was, and the error says why. */
 int guard_configure(Guard *guard, const GuardSettings *settings, Error *error);
 
+/* The same with the settings as they stand in the files now; what is wrong with them becomes a problem, and the old
+ * ones stay. */
+int guard_reload_settings(Guard *guard);
+
+/* What outlives the service, not the system: the mode that somebody asked for, and the policy, which holds where the
+ * next service finds none that it can read. NULL: out of memory. */
+json_object *guard_save(const Guard *guard);
+void guard_restore(Guard *guard, json_object *saved); /* before anything runs; NULL is fine */
+
 /* Another mode than the settings say, until the next boot or until mode is negative: as they say. The change is one
  * step, without a moment in which less is guarded than before or after. force: although guard_policy_check() says
  * no. */
@@ -230,6 +244,13 @@ int guard_set_mode(Guard *guard, int mode, bool force, Error *error);
 /* Has the kernel's part know what is to be guarded now, if that has changed. After each change of what runs; what
  * fails is logged, and shown (guard_state()). */
 void guard_update(Guard *guard);
+
+/* The mode that is wanted: guard_set_mode()'s, or as the settings say. *ret_overridden (NULL is fine): the first. */
+GuardMode guard_mode_wanted(const Guard *guard, bool *ret_overridden);
+
+/* What the administrator is to hear of, or NULL: what is demanded is not in effect; the policy is weak. */
+const char *guard_problem(const Guard *guard, bool *ret_error);
+const char *guard_weakness(const Guard *guard);
 
 /* What is in effect. */
 const GuardState *guard_state(const Guard *guard);
@@ -258,7 +279,7 @@ const GuardSettings *guard_settings(const Guard *guard);
 int guard_set_source(Guard *guard, const char *name, const char *reason);
 size_t guard_sources(const Guard *guard, const char *const **ret_names, const char *const **ret_reasons);
 
-/* Events with a sequence number above `since`, oldest first, both kinds together; at most `max`, the newest where
+/* Events with a sequence number above `since`, oldest first, all kinds together; at most `max`, the newest where
  * there are more. The caller frees the array, whose pointers are good until control returns to the event loop. */
 int guard_get_events(const Guard *guard, uint64_t since, size_t max, const GuardEvent ***ret, size_t *ret_n);
 

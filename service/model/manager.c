@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "model/guard.h"
 #include "model/manager-internal.h"
 #include "model/objects.h"
 #include "util/log.h"
@@ -131,8 +132,24 @@ int manager_make_desired(const Store *store, Desired **ret, Problem **ret_proble
         return 0;
 }
 
-static int collect_problems(Manager *manager, Problem **problems, size_t *n) {
+static int collect_guard_problems(const Guard *guard, Problem **problems, size_t *n) {
+        const char *problem, *weakness;
+        bool is_error = false;
         int r = 0;
+
+        if (!guard)
+                return 0;
+        problem = guard_problem(guard, &is_error);
+        weakness = guard_weakness(guard);
+        if (problem)
+                r = problem_add(problems, n, is_error ? SEVERITY_ERROR : SEVERITY_WARNING, "guard", problem);
+        if (r >= 0 && weakness)
+                r = problem_add(problems, n, SEVERITY_WARNING, "guard", weakness);
+        return r;
+}
+
+static int collect_problems(Manager *manager, Problem **problems, size_t *n) {
+        int r = collect_guard_problems(manager->guard, problems, n);
 
         for (size_t i = 0; r >= 0 && i < manager->n_noted; i++)
                 r = problem_add(problems, n, manager->noted[i].severity, manager->noted[i].where,
@@ -158,6 +175,9 @@ void manager_refresh_problems(Manager *manager) {
         Problem *problems = NULL;
         size_t n = 0;
 
+        /* What is guarded follows what runs. */
+        if (manager->guard)
+                guard_update(manager->guard);
         if (collect_problems(manager, &problems, &n) < 0) {
                 problems_free(problems, n);
                 return;
@@ -169,7 +189,17 @@ void manager_refresh_problems(Manager *manager) {
 }
 
 int manager_note_problem(Manager *manager, Severity severity, const char *where, const char *sentence) {
-        int r = problem_add(&manager->noted, &manager->n_noted, severity, where, sentence);
+        int r = 0;
+
+        for (size_t i = 0; i < manager->n_noted; i++)
+                if (streq(manager->noted[i].where, where)) {
+                        free(manager->noted[i].where);
+                        free(manager->noted[i].sentence);
+                        manager->noted[i] = manager->noted[--manager->n_noted];
+                        break;
+                }
+        if (sentence)
+                r = problem_add(&manager->noted, &manager->n_noted, severity, where, sentence);
 
         if (r >= 0)
                 manager_refresh_problems(manager);

@@ -67,8 +67,8 @@ int manager_new(const Paths *paths, const KernelOps *ops, void *ops_userdata, co
 Manager *manager_free(Manager *manager);
 DEFINE_CLEANUP(Manager *, manager_free)
 
-/* Puts a fault that was found outside of the model, in settings for one, among the problems, as long as the manager
- * lives. */
+/* Puts a fault that was found outside of the documents, in settings for one, among the problems, as long as the
+ * manager lives or until there is another of the same place; a sentence of NULL takes that away. */
 int manager_note_problem(Manager *manager, Severity severity, const char *where, const char *sentence);
 
 /* Reads the state that an earlier service left, and all documents. Chains come with the interfaces. */

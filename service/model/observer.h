@@ -41,7 +41,8 @@ typedef struct Observer {
         /* Somebody did something to a hook of ours, or loaded a program; the event lives until control returns to the
          * event loop. `chain` is NULL where it concerns none in particular. */
         void (*guard_event)(void *userdata, const GuardEvent *event, Chain *chain);
-        void (*guard_changed)(void *userdata); /* what its object shows */
+        void (*guard_changed)(void *userdata);      /* what its object shows */
+        void (*guard_reconfigured)(void *userdata); /* its settings: what watches is to follow them */
 
         /* Interfaces changed: the manager wants manager_reconcile() to be called soon, once. */
         void (*reconcile_wanted)(void *userdata);

@@ -26,8 +26,31 @@ static int read_span(const JsonReader *reader, const char *name, uint64_t min, u
         return 0;
 }
 
-static int read_guard(const JsonReader *root, GuardSettings *guard) {
-        static const JsonField fields[] = {
+static int read_restore(const JsonReader *reader, GuardSettings *guard) {
+        const char *policies[_RESTORE_POLICY_MAX];
+        int64_t limit = guard->limits.limit;
+        int r, word = 0;
+
+        for (int i = 0; i < _RESTORE_POLICY_MAX; i++)
+                policies[i] = restore_policy_to_string(i);
+        r = json_reader_word(reader, "restore", policies, ELEMENTSOF(policies), &word);
+        if (r > 0)
+                guard->restore = (RestorePolicy) word;
+        if (r >= 0)
+                r = json_reader_integer(reader, "restore-limit", 1, RESTORE_LIMIT_MAX, &limit);
+        guard->limits.limit = (unsigned) limit;
+        if (r >= 0)
+                r = read_span(reader, "restore-window", USEC_PER_SEC, USEC_PER_DAY, &guard->limits.window);
+        if (r >= 0)
+                r = read_span(reader, "restore-backoff", USEC_PER_SEC / 10, USEC_PER_DAY, &guard->limits.backoff);
+        if (r >= 0)
+                r = read_span(reader, "restore-backoff-max", USEC_PER_SEC / 10, USEC_PER_DAY,
+                              &guard->limits.backoff_max);
+        return MIN2(r, 0);
+}
+
+static int read_guard_object(json_object *value, const char *where, GuardSettings *guard, Error *error) {
+        static const JsonField own[] = {
                 { "watch", JSON_BOOLEAN },
                 { "check-interval", JSON_STRING },
                 { "restore", JSON_STRING },
@@ -36,41 +59,56 @@ static int read_guard(const JsonReader *root, GuardSettings *guard) {
                 { "restore-backoff", JSON_STRING },
                 { "restore-backoff-max", JSON_STRING },
         };
-        const char *policies[_RESTORE_POLICY_MAX];
-        _cleanup_free_ char *where = NULL;
-        json_object *value = NULL;
+        JsonField fields[ELEMENTSOF(own) + GUARD_POLICY_FIELDS_MAX];
+        size_t n = ELEMENTSOF(own);
         JsonReader reader;
-        int64_t limit = guard->limits.limit;
-        int r, word = 0;
+        int r;
 
-        r = json_reader_value(root, "guard", &value, &where);
-        if (r <= 0)
-                return r;
-        r = json_reader_init(&reader, value, where, fields, ELEMENTSOF(fields), root->error);
-        for (int i = 0; i < _RESTORE_POLICY_MAX; i++)
-                policies[i] = restore_policy_to_string(i);
+        memcpy(fields, own, sizeof(own));
+        for (size_t i = 0; i < guard_policy_n_fields; i++)
+                fields[n++] = guard_policy_fields[i];
+        r = json_reader_init(&reader, value, where, fields, n, error);
         if (r >= 0)
-                r = json_reader_word(&reader, "restore", policies, ELEMENTSOF(policies), &word);
-        if (r > 0)
-                guard->restore = (RestorePolicy) word;
-        if (r >= 0)
-                r = json_reader_integer(&reader, "restore-limit", 1, RESTORE_LIMIT_MAX, &limit);
-        guard->limits.limit = (unsigned) limit;
+                r = read_restore(&reader, guard);
         if (r >= 0)
                 r = json_reader_boolean(&reader, "watch", &guard->watch);
         if (r >= 0)
                 r = read_span(&reader, "check-interval", 0, USEC_PER_DAY, &guard->check_interval);
-        if (r >= 0)
-                r = read_span(&reader, "restore-window", USEC_PER_SEC, USEC_PER_DAY, &guard->limits.window);
-        if (r >= 0)
-                r = read_span(&reader, "restore-backoff", USEC_PER_SEC / 10, USEC_PER_DAY, &guard->limits.backoff);
-        if (r >= 0)
-                r = read_span(&reader, "restore-backoff-max", USEC_PER_SEC / 10, USEC_PER_DAY,
-                              &guard->limits.backoff_max);
         /* A tenth of a second at least, so that it is no loop. */
         if (r >= 0 && guard->check_interval > 0)
                 guard->check_interval = MAX2(guard->check_interval, USEC_PER_SEC / 10);
-        return MIN2(r, 0);
+        return r < 0 ? r : guard_policy_read(&reader, &guard->policy);
+}
+
+static int read_guard(const JsonReader *root, GuardSettings *guard) {
+        _cleanup_free_ char *where = NULL;
+        json_object *value = NULL;
+        int r;
+
+        r = json_reader_value(root, "guard", &value, &where);
+        return r <= 0 ? r : read_guard_object(value, where, guard, root->error);
+}
+
+int settings_read_guard(const char *text, size_t size, GuardSettings *ret, Error *error) {
+        GuardSettings settings = GUARD_SETTINGS_DEFAULT;
+        _cleanup_json_ json_object *value = NULL;
+        JsonPosition position = {};
+        int r;
+
+        r = json_parse(text, size, &value, &position, error);
+        if (r >= 0) {
+                r = read_guard_object(value, NULL, &settings, error);
+                if (r < 0)
+                        position = json_locate_error(text, size, error);
+        }
+        if (r < 0) {
+                if (error->where)
+                        error_prefix(error, "%s: ", error->where);
+                error_prefix(error, "%u:%u: ", position.line, position.column);
+                return r;
+        }
+        *ret = settings;
+        return 0;
 }
 
 static int settings_read(json_object *root, Settings *settings, Error *error) {

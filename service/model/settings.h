@@ -3,7 +3,8 @@
 
 /*
  * Settings of the service, from bpfchain.json in /etc/bpfchain, else /run/bpfchain, else /usr/lib/bpfchain. They are
- * read at start. service/schema/bpfchain-settings.schema.json is their JSON Schema.
+ * read at start, those of the guard again at each reload. service/schema/bpfchain-settings.schema.json is their JSON
+ * Schema.
  */
 
 #include "model/guard.h"
@@ -17,6 +18,9 @@ typedef struct Settings {
 } Settings;
 
 #define SETTINGS_INIT ((Settings){ .log_level = -1, .guard = GUARD_SETTINGS_DEFAULT })
+
+/* What "guard" of the settings may hold, from a text of its own. Errors as below, with line and column in front. */
+int settings_read_guard(const char *text, size_t size, GuardSettings *ret, Error *error);
 
 /* 0: read, or there is no file. On failure *ret is untouched and the error says where and why. */
 int settings_load(const Paths *paths, Settings *ret, Error *error);

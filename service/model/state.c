@@ -4,6 +4,7 @@
  * the kernel does, as pins do. A file that is missing or does not fit costs only that chains are built again and
  * exchanged (without loss), and that their counters begin anew.
  */
+#include "model/guard.h"
 #include "model/manager-internal.h"
 #include "util/digest.h"
 #include "util/file.h"
@@ -114,6 +115,8 @@ int state_save(Manager *manager) {
         add_number(root, "generation", manager->generation);
         json_object_object_add(root, "chains", chains);
         json_object_object_add(root, "programs", programs);
+        if (manager->guard)
+                json_object_object_add(root, "guard", guard_save(manager->guard));
         TABLE_FOREACH (Chain, chain, &manager->chains)
                 if (chain->attachment)
                         json_object_array_add(chains, chain_json(chain));
@@ -364,6 +367,8 @@ int state_load(Manager *manager) {
                 return 0;
         if (r >= 0) {
                 root = json_tokener_parse(text);
+                if (manager->guard)
+                        guard_restore(manager->guard, json_object_object_get(root, "guard"));
                 r = root ? load_all(manager, root) : -EBADMSG;
         }
         if (r < 0 && r != -ENOMEM) {

@@ -36,7 +36,7 @@ void log_close(void) {
 }
 
 typedef struct FieldList {
-        struct iovec iov[20];
+        struct iovec iov[24];
         int n;
 } FieldList;
 
@@ -73,6 +73,8 @@ static void log_to_journal(int level, const LogFields *fields, const char *messa
                 field_add(&list, "BPFCHAIN_DETAIL", fields->detail);
                 field_add(&list, "MESSAGE_ID", fields->message_id);
                 field_add(&list, "BPFCHAIN_ACT", fields->act);
+                field_add(&list, "BPFCHAIN_VERDICT", fields->verdict);
+                field_add(&list, "BPFCHAIN_RULE", fields->rule);
                 field_add(&list, "BPFCHAIN_SOURCE", fields->source);
                 field_add(&list, "BPFCHAIN_PROGRAM_ID", fields->program_id);
                 field_add(&list, "BPFCHAIN_CULPRIT_PID", fields->culprit_pid);

@@ -21,6 +21,8 @@ typedef struct LogFields {
         const char *message_id; /* MESSAGE_ID=, 32 hexadecimal digits */
         const char *detail;     /* BPFCHAIN_DETAIL=, many lines are fine (a verifier log) */
         const char *act;        /* BPFCHAIN_ACT=, of the guard's events, as is all below */
+        const char *verdict;    /* BPFCHAIN_VERDICT= */
+        const char *rule;       /* BPFCHAIN_RULE= */
         const char *source;     /* BPFCHAIN_SOURCE= */
         const char *program_id; /* BPFCHAIN_PROGRAM_ID= */
         const char *culprit_pid;
