@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Includes point downward only: util <- model <- {kernel, bus} <- main.c; kernel and bus never include each other.
-# The model knows neither sd-bus, libnl nor libbpf, and vtables stand in service/bus/ alone.
+# Includes point downward only: util <- value <- model <- {kernel, bus} <- main.c; kernel and bus never include each
+# other. Values and the model know neither sd-bus, libnl nor libbpf, and vtables stand in service/bus/ alone.
 # The check is first tried on small trees that break one rule each.
 set -euo pipefail
 
@@ -21,11 +21,12 @@ rules() {
         esac
         case "$layer" in
         util) allowed='util' forbidden="^($bus|$netlink|$libbpf)" ;;
-        model) allowed='util model' forbidden="^(systemd/|$netlink|$libbpf)" ;;
-        kernel) allowed='util model kernel' forbidden="^($bus)" ;;
-        bus) allowed='util model bus' forbidden="^($netlink|$libbpf)" ;;
-        main) allowed='util model kernel bus' forbidden='^$' ;;
-        client) allowed='util model client' forbidden='^$' ;;
+        value) allowed='util value' forbidden="^(systemd/|$netlink|$libbpf)" ;;
+        model) allowed='util value model' forbidden="^(systemd/|$netlink|$libbpf)" ;;
+        kernel) allowed='util value model kernel' forbidden="^($bus)" ;;
+        bus) allowed='util value model bus' forbidden="^($netlink|$libbpf)" ;;
+        main) allowed='util value model kernel bus' forbidden='^$' ;;
+        client) allowed='util value model client' forbidden='^$' ;;
         *) allowed="$layer" forbidden='^$' ;;
         esac
 }
@@ -37,7 +38,7 @@ check_include() {
         rules "$1"
         if [[ $3 == \"* ]]; then
                 case "$header" in
-                util/* | model/* | kernel/* | bus/* | client/*)
+                util/* | value/* | model/* | kernel/* | bus/* | client/*)
                         if [[ " $allowed " != *" ${header%%/*} "* ]]; then
                                 echo "$1:$2: $layer must not include \"$header\""
                         fi
@@ -100,6 +101,11 @@ expect() {
 TREE="$(mktemp -d)"
 trap 'rm -rf "$TREE"' EXIT
 expect service/util/a.c '#include "model/hook.h"' 1
+expect service/util/a.c '#include "value/value-type.h"' 1
+expect service/value/a.c '#include "util/error.h"' 0
+expect service/value/a.c '#include "model/hook.h"' 1
+expect service/value/a.c '#include <bpf/btf.h>' 1
+expect service/model/a.h '#include "value/value-type.h"' 0
 expect service/model/a.h '#include "util/error.h"' 0
 expect service/model/a.h '#include "kernel/netlink.h"' 1
 expect service/model/a.c '  #  include <systemd/sd-bus.h>' 1
