@@ -5,9 +5,10 @@ It depends on nothing but the lists below, so it is kept in the cache under a ha
 the mirror that this machine is configured to use, or from the one that BPFCHAIN_VM_MIRROR names."""
 
 import os
+import re
 import subprocess
 
-from common import CannotRun, digest_of, need_architecture, need_root, need_tools, prune, run, timed
+from common import CannotRun, Failed, digest_of, need_architecture, need_root, need_tools, prune, run, timed
 
 SUITE = "trixie"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
@@ -36,6 +37,10 @@ DPKG_OPTIONS = [
 # The VM has an initramfs of our own; making Debian's would take longer than all the rest.
 NO_INITRAMFS = ('chroot "$1" dpkg-divert --quiet --local --rename --add /usr/sbin/update-initramfs && '
                 'ln -sf /bin/true "$1/usr/sbin/update-initramfs"')
+
+# What apt says when it is the mirror's or the network's fault.
+UNREACHABLE = re.compile(r"(Could not (resolve|connect)|Unable to connect|Temporary failure resolving|"
+                         r"Connection (failed|timed out)|does not have a Release file|404 +Not Found).*")
 
 
 def own_mirror():
@@ -77,10 +82,17 @@ def build_base(cache, fresh=False):
     partial = path + ".part"
     with timed(f"Making a Debian system ({SUITE}) from {len(PACKAGES)} packages and what they need; "
                "this is done once."):
-        run("mmdebstrap", "--mode=root", "--variant=minbase", "--format=tar", "--architectures=amd64",
-            f"--keyring={KEYRING}", "--include=" + ",".join(PACKAGES), "--aptopt=Apt::Install-Recommends false",
-            *(f"--dpkgopt={option}" for option in DPKG_OPTIONS), f"--essential-hook={NO_INITRAMFS}",
-            SUITE, partial + ".tar", mirror)
+        try:
+            run("mmdebstrap", "--mode=root", "--variant=minbase", "--format=tar", "--architectures=amd64",
+                f"--keyring={KEYRING}", "--include=" + ",".join(PACKAGES), "--aptopt=Apt::Install-Recommends false",
+                "--aptopt=Acquire::Retries 3", *(f"--dpkgopt={option}" for option in DPKG_OPTIONS),
+                f"--essential-hook={NO_INITRAMFS}", SUITE, partial + ".tar", mirror)
+        except Failed as error:
+            unreachable = UNREACHABLE.search(str(error))
+            if not unreachable:
+                raise
+            raise CannotRun(f"the packages of Debian {SUITE} can't be had from {mirror}: {unreachable[0]}; "
+                            "name a mirror by BPFCHAIN_VM_MIRROR") from None
         run("zstd", "-q", "-f", "-T0", "-5", "--rm", partial + ".tar", "-o", partial)
         os.rename(partial, path)
     prune(cache, "base-", 2)

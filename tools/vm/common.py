@@ -83,18 +83,53 @@ def cache_folder():
 
 
 @contextlib.contextmanager
-def locked(folder):
-    """One build at a time in a folder; a second one waits."""
+def locked(folder, what=None):
+    """One at a time in a folder; a second one waits."""
     descriptor = os.open(os.path.join(folder, ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say(f"Waiting for another build in {folder}.")
+            say(f"Somebody else makes {what or 'something in ' + folder}; waiting for that.")
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)
+
+
+def available_memory():
+    """MiB."""
+    with open("/proc/meminfo", encoding="ascii") as file:
+        for line in file:
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) >> 10
+    return 0
+
+
+@contextlib.contextmanager
+def one_of_few(cache, each):
+    """So many at a time as there are processors, and memory for `each` MiB; more wait. Who waits looks again now and
+    then: memory comes and goes."""
+    said = False
+    while True:
+        places = max(1, min(os.cpu_count() or 1, available_memory() // each))
+        for number in range(places):
+            place = os.path.join(cache, f".place-{number}")
+            descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(descriptor)
+                continue
+            try:
+                yield
+            finally:
+                os.close(descriptor)
+            return
+        if not said:
+            say(f"There is room for {places} at a time; waiting for another one's end.")
+            said = True
+        time.sleep(0.5)
 
 
 def digest_of(*parts):

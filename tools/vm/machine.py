@@ -21,7 +21,7 @@ import termios
 import time
 import tty
 
-from common import CannotRun, Failed, digest_of, need_tools, run, say, timed
+from common import CannotRun, Failed, digest_of, locked, need_tools, run, say, timed
 
 MEMORY = 1024  # MiB
 JOB_DISK = 64 << 20  # fixed, for a saved state knows the disk by its size
@@ -340,32 +340,40 @@ def make_overlay(base, base_format, path):
 
 
 def saved_state(image):
-    """The folder with the state of the image after a lean boot; made when there is none. None where it can't be."""
+    """The folder with the state of the image after a lean boot; made when there is none, by one of those who ask at
+    the same time. None where it can't be."""
     version = run("qemu-system-x86_64", "--version").splitlines()[0]
     key = digest_of(version, *acceleration(), MEMORY, JOB_DISK, APPEND, *LEAN_MASKS)
     folder = os.path.join(image.folder, "state-" + key)
-    if os.path.exists(os.path.join(folder, "memory.zst")):
+    memory = os.path.join(folder, "memory.zst")
+    if os.path.exists(memory):
         return folder
     try:
         need_tools("qemu-img", "zstd")
-        with timed("Booting the test VM once, to save its state."), \
-                tempfile.TemporaryDirectory(dir=image.folder, prefix="work-") as work:
-            empty = os.path.join(work, "empty")
-            os.mkdir(empty)
-            make_job_disk(empty, os.path.join(work, "job"))
-            made = os.path.join(work, "state")
-            os.mkdir(made, 0o755)
-            make_overlay(image.root, "raw", os.path.join(made, "disk.qcow2"))
-            with Machine(image, os.path.join(work, "console"), os.path.join(work, "job"),
-                         disk=os.path.join(made, "disk.qcow2")) as machine:
-                machine.start()
-                machine.save(os.path.join(made, "memory.zst"))
-            shutil.rmtree(folder, ignore_errors=True)
-            os.rename(made, folder)
+        with locked(image.folder, "the state of that image"):
+            if not os.path.exists(memory):
+                _save_state(image, folder)
     except (Crashed, Failed, CannotRun, OSError) as error:
         say(f"No state could be saved, so the VM boots each time: {error}")
         return None
     return folder
+
+
+def _save_state(image, folder):
+    with timed("Booting the test VM once, to save its state."), \
+            tempfile.TemporaryDirectory(dir=image.folder, prefix="work-") as work:
+        empty = os.path.join(work, "empty")
+        os.mkdir(empty)
+        make_job_disk(empty, os.path.join(work, "job"))
+        made = os.path.join(work, "state")
+        os.mkdir(made, 0o755)
+        make_overlay(image.root, "raw", os.path.join(made, "disk.qcow2"))
+        with Machine(image, os.path.join(work, "console"), os.path.join(work, "job"),
+                     disk=os.path.join(made, "disk.qcow2")) as machine:
+            machine.start()
+            machine.save(os.path.join(made, "memory.zst"))
+        shutil.rmtree(folder, ignore_errors=True)
+        os.rename(made, folder)
 
 
 def forget_state(folder):

@@ -7,6 +7,8 @@ Called by ./dev vm; HACKING.md says how it is made. An exit status of 77 means t
 in a line that begins with "SKIP:"."""
 
 import argparse
+import contextlib
+import json
 import os
 import shlex
 import shutil
@@ -15,15 +17,29 @@ import sys
 import tempfile
 
 import suite
-from common import SOURCE, CannotRun, Failed, say
+from base import build_base
+from common import SOURCE, CannotRun, Failed, cache_folder, locked, need_tools, one_of_few, say
 from image import build_image
-from machine import Crashed, Machine, make_job_disk
+from machine import MEMORY, Crashed, Machine, make_job_disk, saved_state
 
 EXIT_SKIP = 77
 
 
+def is_sanitized(build):
+    with contextlib.suppress(OSError, ValueError), \
+            open(os.path.join(build, "meson-info", "intro-buildoptions.json"), encoding="utf-8") as file:
+        return any(option["name"] == "b_sanitize" and option["value"] != "none" for option in json.load(file))
+    return False
+
+
 def command_build(options):
+    if options.base:
+        with locked(cache_folder(), "the packages' system"):
+            print(build_base(cache_folder(), options.fresh))
+        return 0
     image = build_image(options.build, options.fresh)
+    if options.saved_state:
+        saved_state(image)
     print(image.folder)
     return 0
 
@@ -72,9 +88,15 @@ def command_shell(options):
 
 
 def command_test(options):
+    if os.environ.get("BPFCHAIN_TEST_VM") == "0":
+        raise CannotRun("BPFCHAIN_TEST_VM=0 is set")
+    if is_sanitized(options.build):
+        raise CannotRun("the VM has no sanitizers' libraries; the suite takes a plain build")
+    need_tools("qemu-system-x86_64")
     image = build_image(options.build)
-    return suite.run_suite(image, options.build, options.script, lean=not options.full, boots=options.boots,
-                           use_state=options.saved_state, seconds=options.timeout, keep=options.output)
+    with one_of_few(cache_folder(), each=MEMORY * 5 // 4):
+        return suite.run_suite(image, options.build, options.script, lean=not options.full, boots=options.boots,
+                               use_state=options.saved_state, seconds=options.timeout, keep=options.output)
 
 
 def arguments():
@@ -84,15 +106,17 @@ def arguments():
     common.add_argument("--build", default=os.path.join(SOURCE, "build"), help="build folder (default: build)")
     booted = argparse.ArgumentParser(add_help=False)
     booted.add_argument("--full", action="store_true", help="boot all of the system, not only what tests need")
-    kept = argparse.ArgumentParser(add_help=False)
-    kept.add_argument("--saved-state", action="store_true",
-                      default=os.environ.get("BPFCHAIN_VM_SAVED_STATE") == "1",
-                      help="boot once and keep the state; begin with it later (BPFCHAIN_VM_SAVED_STATE=1)")
+    state = argparse.ArgumentParser(add_help=False)
+    state.add_argument("--saved-state", action="store_true",
+                       default=os.environ.get("BPFCHAIN_VM_SAVED_STATE") == "1",
+                       help="boot once and keep the state; begin with it later (BPFCHAIN_VM_SAVED_STATE=1)")
+    kept = argparse.ArgumentParser(add_help=False, parents=[state])
     kept.add_argument("--timeout", type=int, default=900, metavar="SECONDS", help="for the job (default: 900)")
     kept.add_argument("--output", metavar="FOLDER", help="put what the job left in its folder \"out\", the journal "
                       "and the console into this folder")
 
-    build = commands.add_parser("build", parents=[common], help="make the image, or say where it is")
+    build = commands.add_parser("build", parents=[common, state], help="make the image, or say where it is")
+    build.add_argument("--base", action="store_true", help="only what takes no build of bpfchain: the packages")
     build.add_argument("--fresh", action="store_true", help="take all packages anew")
     run = commands.add_parser("run", parents=[common, booted, kept], help="run a command in the VM")
     run.add_argument("--job", dest="folder", metavar="FOLDER", help="copy this folder in; its file \"run\" is run "
