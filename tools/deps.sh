@@ -41,7 +41,8 @@ debian_packages() {
         fuzz) printf '%s\n' "$(clang_runtime)" ;;
         lint) printf '%s\n' clang-format clang-tidy cppcheck shellcheck git ;;
         vm)
-                printf '%s\n' mmdebstrap debian-archive-keyring qemu-system-x86 qemu-utils e2fsprogs zstd python3
+                printf '%s\n' mmdebstrap debian-archive-keyring qemu-system-x86 qemu-utils e2fsprogs zstd python3 \
+                        selinux-policy-dev
                 ;;
         esac
 }
@@ -63,7 +64,8 @@ fedora_packages() {
         fuzz) printf '%s\n' compiler-rt ;;
         lint) printf '%s\n' clang-tools-extra cppcheck ShellCheck git-core ;;
         vm)
-                printf '%s\n' mmdebstrap debian-keyring qemu-system-x86-core qemu-img e2fsprogs zstd python3
+                printf '%s\n' mmdebstrap debian-keyring qemu-system-x86-core qemu-img e2fsprogs zstd python3 \
+                        selinux-policy-devel
                 ;;
         esac
 }

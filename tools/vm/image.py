@@ -13,12 +13,18 @@ import shutil
 import tempfile
 
 from base import base_key, build_base
-from common import (GUEST, CannotRun, Failed, cache_folder, digest_of, digest_of_files, digest_of_tree, locked,
-                    need_architecture, need_root, need_tools, prune, run, say, timed)
+from common import (GUEST, SOURCE, CannotRun, Failed, cache_folder, digest_of, digest_of_files, digest_of_tree,
+                    locked, need_architecture, need_root, need_tools, prune, run, say, timed)
 
-VERSION = 1  # of what is done below
+VERSION = 2  # of what is done below
 SIZE = "1200M"  # sparse
 KEEP = 3  # images in the cache
+
+# Where the SELinux policy is, and the modules that it is made of.
+POLICY_MODULES = "usr/share/selinux/packages/bpfchain"
+POLICY_FOLDERS = ["etc/selinux/default", "var/lib/selinux/default", POLICY_MODULES]
+POLICY_VERSION = 2  # of what is done with them
+SELINUX = os.path.join(SOURCE, "selinux")
 
 # Modules that mount the root need; all else is loaded from the root itself.
 INITRAMFS_MODULES = ["virtio_blk"]
@@ -134,15 +140,49 @@ def add_project(tree, package):
     chroot(tree, "/usr/lib/systemd/systemd-update-done")
 
 
-def add_policy(tree):
-    """SELinux modules, compiled into the policy that the boot loads."""
-    modules = sorted(glob.glob(os.path.join(GUEST, "*.cil")))
-    for path in modules:
-        shutil.copy(path, os.path.join(tree, "tmp"))
-    names = [os.path.basename(path) for path in modules]
-    chroot(tree, "semodule", "-s", "default", "-n", *(f"--install=/tmp/{name}" for name in names))
-    for name in names:
-        os.unlink(os.path.join(tree, "tmp", name))
+def policy_sources():
+    """bpfchain's SELinux modules, and those that only tests want."""
+    return sorted(path for folder in (SELINUX, GUEST) for kind in ("te", "if", "fc", "cil")
+                  for path in glob.glob(os.path.join(folder, "*." + kind)))
+
+
+def policy_key():
+    return digest_of(POLICY_VERSION, base_key(), digest_of_files(*policy_sources()))
+
+
+def _compile_policy(tree):
+    """Against the policy that is in there, which is not the host's, and all modules in one transaction."""
+    work = os.path.join(tree, "tmp/bpfchain-policy")
+    os.mkdir(work)
+    for path in policy_sources():
+        shutil.copy(path, work)
+    chroot(tree, "make", "--silent", "-C", "/tmp/bpfchain-policy", "-f", "/usr/share/selinux/devel/Makefile",
+           "bpfchain.pp")
+    # What an installation in there would have, beside what the host may have built against a policy of its own.
+    installed = os.path.join(tree, POLICY_MODULES)
+    os.makedirs(installed, exist_ok=True)
+    for path in ["bpfchain.pp"] + [os.path.basename(path) for path in glob.glob(os.path.join(SELINUX, "*.cil"))]:
+        shutil.copy(os.path.join(work, path), installed)
+    modules = ["bpfchain.pp"] + sorted(name for name in os.listdir(work) if name.endswith(".cil"))
+    chroot(tree, "semodule", "--store=default", "--noreload", "--priority=200",
+           *(f"--install=/tmp/bpfchain-policy/{name}" for name in modules), "--disable=bpfchain-lockdown")
+    shutil.rmtree(work)
+
+
+def add_policy(tree, cache):
+    """SELinux modules, in the policy that the boot loads, with the lock-down off as it is after an installation. They
+    take longer than all the rest, so what came of them is kept."""
+    kept = os.path.join(cache, f"policy-{policy_key()}.tar")
+    if os.path.exists(kept):
+        os.utime(kept)
+        for folder in POLICY_FOLDERS:
+            shutil.rmtree(os.path.join(tree, folder), ignore_errors=True)
+        run("tar", "--extract", f"--file={kept}", f"--directory={tree}", "--numeric-owner")
+        return
+    _compile_policy(tree)
+    run("tar", "--create", f"--file={kept}.part", f"--directory={tree}", "--numeric-owner", *POLICY_FOLDERS)
+    os.rename(kept + ".part", kept)
+    prune(cache, "policy-", KEEP)
 
 
 def label(tree):
@@ -184,7 +224,7 @@ def make_initrd(tree, work, target):
 
 def image_key(package_digest):
     guest = [os.path.join(GUEST, name) for name in sorted(os.listdir(GUEST))]
-    return digest_of(VERSION, base_key(), package_digest, digest_of_files(*guest), SIZE, USERS,
+    return digest_of(VERSION, base_key(), policy_key(), package_digest, digest_of_files(*guest), SIZE, USERS,
                      json.dumps([FILES, LINKS, INITRAMFS_MODULES]))
 
 
@@ -196,7 +236,7 @@ def _build(cache, image, package):
         run("tar", "--extract", f"--file={base}", "--zstd", f"--directory={tree}", "--numeric-owner")
         prepare(tree)
         add_project(tree, package)
-        add_policy(tree)
+        add_policy(tree, cache)
         label(tree)
 
         part = os.path.join(work, "image")
