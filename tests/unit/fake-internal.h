@@ -134,6 +134,10 @@ struct FakeKernel {
         int fail_always[_FAKE_OP_MAX];
         bool fail_silently;
         bool failed;
+
+        unsigned guard_demands;
+        char *guard_demand;
+        int guard_mode, guard_least, guard_error;
 };
 
 /* Within fake and observer no allocation is made to fail (test-memory.c): what they are is not under test. */

@@ -2,6 +2,7 @@
 #include <ctype.h>
 
 #include "fake-internal.h"
+#include "model/guard.h"
 #include "util/file.h"
 
 int fake_quiet;
@@ -108,6 +109,7 @@ void fake_kernel_free(FakeKernel *fake) {
         for (size_t i = 0; i < fake->n_simulations; i++)
                 free(fake->simulations[i]);
         free(fake->simulations);
+        free(fake->guard_demand);
         for (size_t i = 0; i < fake->n_fused; i++)
                 free(fake->fused[i]);
         for (size_t i = 0; i < fake->n_attachments; i++)
@@ -449,6 +451,57 @@ static int interface_foreign(void *userdata, int ifindex, KernelAttachment *cons
         return 0;
 }
 
+unsigned fake_guard_demands(const FakeKernel *fake) {
+        return fake->guard_demands;
+}
+
+const char *fake_guard_demand(const FakeKernel *fake) {
+        return fake->guard_demand ? fake->guard_demand : "";
+}
+
+void fake_guard_refuse(FakeKernel *fake, int least, int error) {
+        fake->guard_least = least;
+        fake->guard_error = error;
+}
+
+static int guard_apply(void *userdata, const GuardDemand *demand, GuardState *ret, Error *error) {
+        FAKE_QUIET;
+        FakeKernel *fake = userdata;
+        bool refused = fake->guard_error != 0 && (int) demand->policy->mode >= fake->guard_least;
+
+        fake->guard_demands++;
+        if (!refused) {
+                fake->guard_mode = (int) demand->policy->mode;
+                free(fake->guard_demand);
+                fake->guard_demand = NULL;
+                text_add(&fake->guard_demand, "%s", guard_mode_to_string(demand->policy->mode));
+                for (size_t i = 0; i < demand->n_hooks; i++)
+                        text_add(&fake->guard_demand, " %d/%s/%s", demand->hooks[i].ifindex,
+                                 hook_to_string(demand->hooks[i].hook), attach_kind_to_string(demand->hooks[i].kind));
+                for (size_t i = 0; i < demand->n_names; i++)
+                        text_add(&fake->guard_demand, " %d=%s", demand->names[i].ifindex, demand->names[i].name);
+                for (size_t i = 0; i < demand->n_hooks; i++)
+                        assert_int_equal(demand->hooks[i].program_id,
+                                         fake_link_program_id(fake, demand->hooks[i].ifindex, demand->hooks[i].hook));
+        }
+        *ret = (GuardState){
+                .mode = fake->guard_mode,
+                .technique = fake->guard_mode == GUARD_MODE_OFF ? NULL : "fake",
+                .pinned = fake->guard_mode != GUARD_MODE_OFF,
+        };
+        if (!refused)
+                return 0;
+        snprintf(ret->reason, sizeof(ret->reason), "the fake does not want to");
+        (void) error_set(error, ERROR_NOT_SUPPORTED, "the fake does not want to");
+        return -fake->guard_error;
+}
+
+static int guard_counters(void *userdata, struct GuardRuleCounters *ret) {
+        for (int i = 0; i < _GUARD_RULE_MAX; i++)
+                ret[i] = (GuardRuleCounters){ .refused = (uint64_t) i + 1 };
+        return 0;
+}
+
 const KernelOps fake_kernel_ops = {
         .program_load = program_load,
         .program_adopt = program_adopt,
@@ -472,6 +525,8 @@ const KernelOps fake_kernel_ops = {
         .chain_check = fake_chain_check,
         .chain_inspect = fake_chain_inspect,
         .chain_repin = fake_chain_repin,
+        .guard_apply = guard_apply,
+        .guard_counters = guard_counters,
         .program_name = fake_program_name,
         .chain_detach = fake_chain_detach,
         .attachment_free = fake_attachment_free,

@@ -69,6 +69,11 @@ void fake_intrude(FakeKernel *fake, int ifindex, Hook hook, bool intrude);
 /* Somebody removes its pins; puts a program before it (0: takes that away). */
 void fake_unpin(FakeKernel *fake, int ifindex, Hook hook);
 void fake_precede(FakeKernel *fake, int ifindex, Hook hook, uint32_t program_id);
+/* The guard's part of the kernel: how often something was demanded of it, what last ("enforce 2 xdp link 7 …", with a
+ * line for each name), and with which error it refuses the modes from `least` on (0: it does not). */
+unsigned fake_guard_demands(const FakeKernel *fake);
+const char *fake_guard_demand(const FakeKernel *fake);
+void fake_guard_refuse(FakeKernel *fake, int least, int error);
 /* Rows of the chain that is attached there. */
 uint64_t *fake_counters(FakeKernel *fake, int ifindex, Hook hook, unsigned seat);
 /* The seats in their order on a hook: what packets would pass, each counted as `verdict` in its row, as the level of

@@ -140,6 +140,14 @@ static void deadline_changed(void *userdata, uint64_t deadline) {
         ((Shadow *) userdata)->deadline = deadline;
 }
 
+static void guard_event(void *userdata, const GuardEvent *event, Chain *chain) {
+        ((Shadow *) userdata)->guard_events++;
+}
+
+static void guard_reconfigured(void *userdata) {
+        ((Shadow *) userdata)->guard_reconfigured++;
+}
+
 static void reconcile_wanted(void *userdata) {
         ((Shadow *) userdata)->reconcile_wanted++;
 }
@@ -161,6 +169,8 @@ static const Observer observer = {
         .generation_rolled_back = generation_rolled_back,
         .deadline_changed = deadline_changed,
         .reconcile_wanted = reconcile_wanted,
+        .guard_event = guard_event,
+        .guard_reconfigured = guard_reconfigured,
 };
 
 static void shadow_done(Shadow *shadow) {
@@ -227,6 +237,8 @@ void fx_start_raw(Fixture *fx) {
         assert_int_equal(manager_new(&fx->paths, &fake_kernel_ops, fx->fake, &observer, &fx->shadow, &fx->manager),
                          0);
         assert_string_equal(manager_state(fx->manager), "starting");
+        if (fx->guard_settings)
+                assert_int_equal(guard_new(fx->manager, fx->guard_settings, &fx->guard), 0);
         assert_int_equal(manager_load(fx->manager), 0);
 }
 
@@ -238,6 +250,7 @@ void fx_start(Fixture *fx) {
 }
 
 void fx_kill(Fixture *fx) {
+        fx->guard = guard_free(fx->guard);
         fx->manager = manager_free(fx->manager);
         shadow_done(&fx->shadow);
         assert_int_equal(fake_live_programs(fx->fake), 0);

@@ -9,6 +9,7 @@
  */
 
 #include "fake-kernel.h"
+#include "model/guard.h"
 #include "model/manager.h"
 #include "util/strv.h"
 
@@ -19,6 +20,7 @@ typedef struct Shadow {
         char *events;      /* "chain+ eth0/xdp\n…" since the last look */
         uint64_t deadline; /* UINT64_MAX: none */
         unsigned reconcile_wanted;
+        unsigned guard_events, guard_reconfigured;
         uint64_t committed, rolled_back_to;
 } Shadow;
 
@@ -27,6 +29,8 @@ typedef struct Fixture {
         Paths paths;
         FakeKernel *fake;
         Manager *manager;
+        const GuardSettings *guard_settings; /* NULL: there is no guard */
+        Guard *guard;
         Shadow shadow;
         LinkRecord links[256];
         size_t n_links;
