@@ -2,9 +2,10 @@
 #include <bpf/bpf.h>
 #include <sys/mman.h>
 
-#include "kernel/btf-value.h"
 #include "kernel/globals.h"
+#include "kernel/value-btf.h"
 #include "util/json.h"
+#include "value/value-encode.h"
 
 void globals_done(Globals *globals) {
         for (size_t i = 0; i < globals->n; i++)
@@ -16,7 +17,7 @@ void globals_done(Globals *globals) {
 /* A variable's place, by its name. */
 typedef struct Variable {
         const char *section;
-        uint32_t type_id;
+        uint32_t id; /* in the BTF */
         size_t offset;
         size_t size;
 } Variable;
@@ -44,7 +45,7 @@ static bool find_variable(const struct btf *btf, const char *name, Variable *ret
                         if (!var || !btf_is_var(var) ||
                             !streq(strempty_to(btf__name_by_offset(btf, var->name_off), ""), name))
                                 continue;
-                        *ret = (Variable){ section_name, var->type, info->offset, info->size };
+                        *ret = (Variable){ section_name, info->type, info->offset, info->size };
                         return true;
                 }
         }
@@ -68,6 +69,7 @@ static struct bpf_map *find_section_map(const Object *object, const char *sectio
 static int set_one(Object *object, const char *name, json_object *value, const char *where,
                    const ProgramRequest *request, Globals *globals, Error *error) {
         const struct btf *btf = bpf_object__btf(object->bpf);
+        _cleanup_value_type_ const ValueType *type = NULL;
         _cleanup_free_ uint8_t *bytes = NULL;
         _cleanup_free_ char *quoted = json_quote(name);
         struct bpf_map *map;
@@ -95,7 +97,10 @@ static int set_one(Object *object, const char *name, json_object *value, const c
         bytes = malloc(variable.size);
         if (!bytes)
                 return -ENOMEM;
-        r = btf_value_encode(btf, variable.type_id, value, where, bytes, variable.size, error);
+        r = value_btf_compile(btf, variable.id, 0, (uint32_t) variable.size, &type);
+        if (r < 0)
+                return r;
+        r = value_encode(type, value, where, bytes, variable.size, error);
         if (r < 0)
                 return r;
         memcpy(data + variable.offset, bytes, variable.size);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <bpf/bpf.h>
 
-#include "kernel/btf-value.h"
 #include "kernel/map-contents.h"
 #include "kernel/map-info.h"
+#include "kernel/value-btf.h"
 #include "util/json.h"
+#include "value/value-encode.h"
 
 /* Bytes of all values together; keys are never larger than values times what follows here. */
 #define CONTENTS_BYTES_MAX (256UL * 1024 * 1024)
@@ -52,8 +53,8 @@ static int parse_entry(json_object *entry, const char *where, json_object **ret_
         return 0;
 }
 
-static int encode_entry(const struct bpf_map *map, const struct btf *btf, json_object *entry, size_t i,
-                        const MapInfo *info, MapContents *contents, Error *error) {
+static int encode_entry(const ValueMap *types, json_object *entry, size_t i, const MapInfo *info,
+                        MapContents *contents, Error *error) {
         _cleanup_free_ char *where = json_path_index(contents->where, i), *key_where = NULL, *value_where = NULL;
         uint8_t *key = contents->keys + i * contents->key_size, *value = contents->values + i * contents->value_size;
         size_t stride = contents->value_size / info->n_values;
@@ -66,11 +67,9 @@ static int encode_entry(const struct bpf_map *map, const struct btf *btf, json_o
 
         key_where = json_path_member(where, "key");
         value_where = json_path_member(where, "value");
-        r = btf_value_encode_map_key(btf, bpf_map__btf_key_type_id(map), bpf_map__type(map), json_key, key_where, key,
-                                     contents->key_size, error);
+        r = value_encode(types->key, json_key, key_where, key, contents->key_size, error);
         if (r >= 0)
-                r = btf_value_encode(btf, bpf_map__btf_value_type_id(map), json_value, value_where, value,
-                                     bpf_map__value_size(map), error);
+                r = value_encode(types->value, json_value, value_where, value, info->value_size, error);
         if (r < 0)
                 return r;
         if (!map_value_is_harmless(info, value))
@@ -78,7 +77,7 @@ static int encode_entry(const struct bpf_map *map, const struct btf *btf, json_o
                                     "This value would name a program by a descriptor, which a document can't do.");
 
         for (uint32_t cpu = 1; cpu < info->n_values; cpu++)
-                memcpy(value + cpu * stride, value, bpf_map__value_size(map));
+                memcpy(value + cpu * stride, value, info->value_size);
         return 0;
 }
 
@@ -112,9 +111,24 @@ static int check_duplicates(MapContents *contents, Error *error) {
         return 0;
 }
 
+/* What keys and values mean. */
+static int describe(const struct bpf_map *map, const struct btf *btf, const MapInfo *info, ValueMap *ret) {
+        _cleanup_value_btf_ ValueBtf *values = NULL;
+        int r;
+
+        if (btf) {
+                r = value_btf_new(btf, &values);
+                if (r < 0)
+                        return r;
+        }
+        return value_btf_map(values, bpf_map__name(map), info->type_number, bpf_map__btf_key_type_id(map),
+                             info->key_size, bpf_map__btf_value_type_id(map), info->value_size, ret);
+}
+
 int map_contents_parse(const struct bpf_map *map, const struct btf *btf, json_object *entries, const char *where,
                        MapContents *ret, Error *error) {
         _cleanup_(map_contents_done) MapContents contents = {};
+        _cleanup_value_map_ ValueMap types = {};
         MapInfo info = {
                 .type_number = bpf_map__type(map),
                 .key_size = bpf_map__key_size(map),
@@ -156,8 +170,11 @@ int map_contents_parse(const struct bpf_map *map, const struct btf *btf, json_ob
         if (!contents.where || !contents.keys || !contents.values)
                 return -ENOMEM;
 
+        r = describe(map, btf, &info, &types);
+        if (r < 0)
+                return r;
         for (size_t i = 0; i < contents.n; i++) {
-                r = encode_entry(map, btf, json_object_array_get_idx(entries, i), i, &info, &contents, error);
+                r = encode_entry(&types, json_object_array_get_idx(entries, i), i, &info, &contents, error);
                 if (r < 0)
                         return r;
         }

@@ -10,7 +10,7 @@
 #define LEVELS_MAX  128U       /* of the descent, typedefs and qualifiers included */
 #define MEMBERS_MAX (4U << 20) /* members and enumerators made in all */
 
-static const char reason_broken[] = "the type information of this value is broken";
+static const char reason_broken[] = "the type information of this value is broken, so it can't be written";
 static const char reason_deep[] = "types stand within each other more than 32 deep, so this can't be written";
 static const char reason_large[] = "this type is too large, so it can't be written";
 static const char reason_type[] = "this type can't be written";
@@ -386,14 +386,14 @@ static int compile_kind(ValueBtf *v, uint32_t id, const struct btf_type *t, unsi
         return opaque(v, id, reason_type, ret);
 }
 
-/* The tags of the type itself: a struct's, a union's, a typedef's. */
+/* The tags of the type itself: a struct's, a union's, a typedef's; or of a variable. */
 static int compile_tagged(ValueBtf *v, uint32_t id, const struct btf_type *t, unsigned level, const ValueType **ret) {
         _cleanup_value_type_ const ValueType *plain = NULL, *type = NULL;
         ValueNotes notes = {};
         int r;
 
         r = compile_kind(v, id, t, level, &plain);
-        if (r < 0 || (!btf_is_composite(t) && !btf_is_typedef(t)) || !value_btf_has_tags(v, id)) {
+        if (r < 0 || !value_btf_has_tags(v, id)) {
                 if (r >= 0)
                         *ret = TAKE_PTR(plain);
                 return r;

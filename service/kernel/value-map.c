@@ -33,6 +33,8 @@ static int make(ValueBtf *values, uint32_t id, uint32_t map_type, uint32_t size,
         _cleanup_value_type_ const ValueType *type = NULL, *sized = NULL;
         int r;
 
+        if (map_type == BPF_MAP_TYPE_LPM_TRIE && size <= 4)
+                return value_type_new_opaque(NULL, size, "the key of an LPM trie has more than 4 bytes", false, ret);
         if (values && id > 0) {
                 r = value_btf_type(values, id, &type);
                 if (r < 0)
@@ -40,7 +42,7 @@ static int make(ValueBtf *values, uint32_t id, uint32_t map_type, uint32_t size,
                 if (type->kind == VALUE_OPAQUE)
                         return value_type_new_opaque(type->name, size, type->reason, false, ret);
                 r = check_size(type, size, &sized);
-        } else if (map_type != BPF_MAP_TYPE_LPM_TRIE || size <= 4) {
+        } else if (map_type != BPF_MAP_TYPE_LPM_TRIE) {
                 r = value_type_new_opaque("bytes", size, NULL, false, &sized);
         } else
                 return value_type_new_prefix(NULL, size, ret);

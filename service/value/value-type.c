@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <strings.h>
+
 #include "util/json-text.h"
 #include "value/value-internal.h"
 
@@ -129,6 +131,7 @@ void value_type_unref(const ValueType *type) {
         free(t->choices);
         free(t->enumerators);
         free(t->by_value);
+        free(t->by_label);
         free(t->reason);
         free(t->name);
         free(t);
@@ -208,10 +211,35 @@ static int compare_values(const void *a, const void *b, void *enumerators) {
         return i < k ? -1 : i > k;
 }
 
+static int compare_labels(const void *a, const void *b, void *enumerators) {
+        const ValueEnumerator *e = enumerators;
+        uint32_t i = *(const uint32_t *) a, k = *(const uint32_t *) b;
+        int order = strcasecmp(e[i].name, e[k].name);
+
+        return order != 0 ? order : i < k ? -1 : i > k;
+}
+
+static size_t shared_prefix(const ValueType *type) {
+        const char *first = type->n_enumerators > 0 ? type->enumerators[0].name : "";
+        size_t n = strlen(first);
+
+        for (size_t i = 1; i < type->n_enumerators; i++) {
+                size_t k = 0;
+
+                while (k < n && first[k] == type->enumerators[i].name[k])
+                        k++;
+                n = k;
+        }
+        while (n > 0 && first[n - 1] != '_')
+                n--;
+        return n;
+}
+
 static int add_enumerators(ValueType *type, const ValueEnumerator *enumerators, size_t n) {
         type->enumerators = calloc(MAX2(n, 1U), sizeof(*type->enumerators));
         type->by_value = calloc(MAX2(n, 1U), sizeof(*type->by_value));
-        if (!type->enumerators || !type->by_value)
+        type->by_label = calloc(MAX2(n, 1U), sizeof(*type->by_label));
+        if (!type->enumerators || !type->by_value || !type->by_label)
                 return -ENOMEM;
         for (size_t i = 0; i < n; i++) {
                 char *name = value_name_clean(strempty_to(enumerators[i].name, ""), VALUE_NAME_MAX);
@@ -219,11 +247,53 @@ static int add_enumerators(ValueType *type, const ValueEnumerator *enumerators, 
                 if (!name)
                         return -ENOMEM;
                 type->enumerators[i] = (ValueEnumerator){ name, enumerators[i].value };
-                type->by_value[i] = (uint32_t) i;
+                type->by_value[i] = type->by_label[i] = (uint32_t) i;
                 type->n_enumerators++;
         }
         qsort_r(type->by_value, n, sizeof(*type->by_value), compare_values, type->enumerators);
+        qsort_r(type->by_label, n, sizeof(*type->by_label), compare_labels, type->enumerators);
+        type->prefix = shared_prefix(type);
         return 0;
+}
+
+/* The place in by_label of the first name that is this one, whatever the case; the number of names if there is none.
+ */
+static size_t find_label(const ValueType *type, const char *name) {
+        size_t low = 0, high = type->n_enumerators;
+
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+
+                if (strcasecmp(type->enumerators[type->by_label[middle]].name, name) < 0)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        if (low < type->n_enumerators && strcasecmp(type->enumerators[type->by_label[low]].name, name) == 0)
+                return low;
+        return type->n_enumerators;
+}
+
+const ValueEnumerator *value_type_enumerator_named(const ValueType *type, const char *name) {
+        char full[VALUE_NAME_MAX + 1];
+        size_t i;
+
+        if (!*name)
+                return NULL;
+        for (i = find_label(type, name); i < type->n_enumerators; i++) {
+                const ValueEnumerator *e = &type->enumerators[type->by_label[i]];
+
+                if (streq(e->name, name))
+                        return e;
+                if (strcasecmp(e->name, name) != 0)
+                        break;
+        }
+        if (type->prefix == 0 || strlen(name) > VALUE_NAME_MAX - type->prefix)
+                return NULL;
+        memcpy(full, type->enumerators[0].name, type->prefix);
+        strcpy(full + type->prefix, name);
+        i = find_label(type, full);
+        return i < type->n_enumerators ? &type->enumerators[type->by_label[i]] : NULL;
 }
 
 int value_type_new_enum(const char *name, uint32_t size, bool is_signed, const ValueEnumerator *enumerators, size_t n,

@@ -137,6 +137,8 @@ struct ValueType {
         ValueEnumerator *enumerators; /* in order of their declaration */
         size_t n_enumerators;
         uint32_t *by_value; /* sorted by value; of equal ones the first comes first */
+        uint32_t *by_label; /* sorted by name, whatever the case of letters */
+        size_t prefix;      /* bytes of the "IPPROTO_" that all names share */
 
         int address;             /* prefix: index of the member that is the address, -1: there is none */
         uint32_t address_offset; /* bytes into the key */
@@ -202,6 +204,10 @@ const ValueMember *value_type_member(const ValueType *type, const char *name);
 
 /* The first enumerator of this value, or NULL. */
 const ValueEnumerator *value_type_enumerator(const ValueType *type, uint64_t value);
+
+/* The enumerator of this name; else the first whose name is this one behind the prefix that all share, in any case.
+ * NULL: there is none. */
+const ValueEnumerator *value_type_enumerator_named(const ValueType *type, const char *name);
 
 /* Is it an array of bytes that is written in hexadecimal digits? */
 bool value_type_is_bytes(const ValueType *type);

@@ -17,8 +17,9 @@
 #include <linux/bpf.h>
 
 #include "fuzz.h"
-#include "kernel/btf-value.h"
+#include "kernel/value-btf.h"
 #include "util/json.h"
+#include "value/value-encode.h"
 
 #define BUFFER_MAX 65536
 
@@ -63,6 +64,7 @@ static void check_error(const Error *error, int r) {
 
 static void encode(const struct btf *btf, const Input *input, json_object *value) {
         _cleanup_error_ Error error = ERROR_INIT;
+        _cleanup_value_type_ const ValueType *type = NULL;
         _cleanup_free_ void *buffer = NULL;
         int64_t own = btf && input->type_id > 0 ? btf__resolve_size(btf, input->type_id) : -1;
         size_t size = input->size;
@@ -72,9 +74,9 @@ static void encode(const struct btf *btf, const Input *input, json_object *value
                 size = (size_t) own;
         buffer = malloc(size > 0 ? size : 1); /* nothing to spare, for ASan */
         MUST(buffer);
-        r = input->what & 1 ? btf_value_encode_map_key(btf, input->type_id, BPF_MAP_TYPE_LPM_TRIE, value, "maps.m[0]",
-                                                       buffer, size, &error)
-                            : btf_value_encode(btf, input->type_id, value, NULL, buffer, size, &error);
+        MUST(value_btf_compile(btf, input->type_id, input->what & 1 ? BPF_MAP_TYPE_LPM_TRIE : 0, (uint32_t) size,
+                               &type) >= 0);
+        r = value_encode(type, value, input->what & 1 ? "maps.m[0]" : NULL, buffer, size, &error);
         if (r < 0)
                 check_error(&error, r);
         else

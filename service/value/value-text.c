@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <arpa/inet.h>
 
-#include "kernel/value-text.h"
+#include "value/value-text.h"
 
 #define UINT128_MAX (~(uint128) 0)
 
@@ -37,6 +37,65 @@ int number_from_string(const char *s, Number *ret) {
         }
         if (number.magnitude == 0)
                 number.negative = false;
+        *ret = number;
+        return 0;
+}
+
+/* What a unit multiplies by, 0: there is no such unit. */
+static uint64_t time_unit(const char *unit) {
+        static const struct {
+                const char *name;
+                uint64_t factor;
+        } known[] = {
+                { "ns", 1 },
+                { "us", 1000 },
+                { "ms", 1000 * UINT64_C(1000) },
+                { "s", UINT64_C(1000000000) },
+                { "min", 60 * UINT64_C(1000000000) },
+                { "h", 3600 * UINT64_C(1000000000) },
+                { "d", 86400 * UINT64_C(1000000000) },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(known); i++)
+                if (streq(unit, known[i].name))
+                        return known[i].factor;
+        return 0;
+}
+
+static uint64_t data_unit(const char *unit) {
+        static const char letters[] = "kMGT";
+        uint64_t factor = 1, base = unit[0] && unit[1] == 'i' ? 1024 : 1000;
+        const char *letter = !*unit ? NULL : *unit == 'K' ? letters : strchr(letters, *unit);
+
+        if (letter) {
+                for (ptrdiff_t i = letter - letters; i >= 0; i--)
+                        factor *= base;
+                unit += base == 1024 ? 2 : 1;
+        }
+        return streq(unit, "B") || (letter && !*unit) ? factor : 0;
+}
+
+int number_with_unit(const char *s, NumberUnits units, Number *ret) {
+        size_t n = strspn(s, "0123456789");
+        char digits[NUMBER_STRING_SIZE];
+        uint64_t factor;
+        Number number;
+        int r;
+
+        while (s[n] == ' ')
+                n++;
+        factor = units == NUMBER_TIME ? time_unit(s + n) : data_unit(s + n);
+        n = strspn(s, "0123456789");
+        if (factor == 0 || n == 0 || n >= sizeof(digits))
+                return -EINVAL;
+        memcpy(digits, s, n);
+        digits[n] = '\0';
+        r = number_from_string(digits, &number);
+        if (r < 0)
+                return r;
+        if (number.magnitude > UINT128_MAX / factor)
+                return -ERANGE;
+        number.magnitude *= factor;
         *ret = number;
         return 0;
 }

@@ -5,8 +5,9 @@
 #include <bpf/libbpf.h>
 #include <linux/bpf.h>
 
-#include "kernel/btf-value.h"
+#include "kernel/value-btf.h"
 #include "util/json.h"
+#include "value/value-encode.h"
 
 /* The types of the tests, as clang would write them down. */
 static struct btf *btf;
@@ -138,14 +139,16 @@ static int tear_down(void **state) {
 static int encode(const struct btf *types, int type, int map_type, const char *text, size_t size, void **ret,
                   Error *error) {
         _cleanup_json_ json_object *value = NULL;
+        _cleanup_value_type_ const ValueType *compiled = NULL;
         _cleanup_free_ void *buffer = malloc(size > 0 ? size : 1);
         int r;
 
         memset(buffer, 0xaa, size);
         assert_int_equal(json_parse(text, strlen(text), &value, NULL, error), 0);
-        r = map_type < 0 ? btf_value_encode(types, (uint32_t) type, value, "maps.m[0]", buffer, size, error)
-                         : btf_value_encode_map_key(types, (uint32_t) type, (uint32_t) map_type, value, "maps.m[0]",
-                                                    buffer, size, error);
+        assert_int_equal(value_btf_compile(types, (uint32_t) type, map_type < 0 ? 0 : (uint32_t) map_type,
+                                           (uint32_t) size, &compiled),
+                         0);
+        r = value_encode(compiled, value, "maps.m[0]", buffer, size, error);
         if (r >= 0)
                 *ret = TAKE_PTR(buffer);
         return r;
@@ -275,8 +278,10 @@ static void test_other_scalars(void **state) {
         VALUE(t_enum_signed, "-2", int32_t, -2);
         VALUE(t_enum64, "\"WIDE\"", uint64_t, UINT64_C(0xffffffff00000001));
         VALUE(t_enum64, "5", uint64_t, 5);
-        WRONG(t_enum, 4, "\"PASS\"", "",
-              "\"PASS\" is not a value of enum verdict; its values are VERDICT_DROP, VERDICT_PASS");
+        VALUE(t_enum, "\"pass\"", uint32_t, 1);
+        WRONG(t_enum, 4, "\"BASS\"", "",
+              "\"BASS\" is not a value of enum verdict; its values are VERDICT_DROP, VERDICT_PASS");
+        WRONG(t_enum_signed, 4, "\"MI\"", "", "\"MI\" is not a value of enum signs; its values are MINUS");
         WRONG(t_enum, 4, "\"\"", "", "is not a value of enum verdict");
         WRONG(t_enum, 4, "-1", "", "-1 is not within 0..4294967295 (type enum verdict)");
         WRONG(t_enum, 4, "[]", "", "expected a string or an integer, got an array");
@@ -472,19 +477,22 @@ static void test_bogus(void **state) {
         BROKEN(a, 8, "{\"x\": 1}", "", "more than 32 deep");
         nameless = btf__add_struct(btf, NULL, 8); /* directly */
         btf__add_field(btf, NULL, nameless, 0, 0);
-        check_refused(btf, nameless, -1, "{\"x\": 1}", 8, ERROR_INVALID_DOCUMENT, "maps.m[0].x~",
-                      "unnamed struct has no member \"x\"; its members are none");
+        BROKEN(nameless, 8, "{\"x\": 1}", "", "more than 32 deep");
 
-        /* As wide as a struct can be, for each of many elements. */
-        wide = btf__add_struct(btf, "wide", 4);
-        for (unsigned i = 0; i < 60000; i++)
-                assert_int_equal(btf__add_field(btf, "m", t_u32, 0, 0), 0);
-        check_refused(btf, array_of(wide, 2000), -1,
-                      "[{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},"
-                      "{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{"
-                      "},{},{},"
-                      "{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}]",
-                      8000, ERROR_LIMIT_EXCEEDED, "maps.m[0][69]", "too large");
+        /* As wide as a struct can be, of structs as wide, and so on: more values than anybody will print. */
+        wide = t_u32;
+        for (unsigned i = 0; i < 4; i++) {
+                int next = btf__add_union(btf, "wide", 4);
+
+                for (unsigned k = 0; k < 200; k++) {
+                        char name[16];
+
+                        snprintf(name, sizeof(name), "m%u", k);
+                        assert_int_equal(btf__add_field(btf, name, wide, 0, 0), 0);
+                }
+                wide = next;
+        }
+        BROKEN(wide, 4, "{\"m0\": {}}", "", "this type is too large");
 
         /* The same name twice. */
         odd = btf__add_struct(btf, "odd", 4);
@@ -520,7 +528,7 @@ static void test_bogus_integers(void **state) {
         btf__add_field(btf, "x", t_u8, 0, 3);
         t = (struct btf_type *) btf__type_by_id(btf, (unsigned) bits);
         btf_members(t)[0].offset = 255U << 24;
-        BROKEN(bits, 32, "{\"x\": 1}", ".x", "can't be written");
+        BROKEN(bits, 32, "{\"x\": 1}", ".x", "broken");
 }
 
 int main(void) {

@@ -29,6 +29,14 @@ int number_compare(Number a, Number b);
 /* Two's complement. */
 uint128 number_bits(Number number);
 
+/* A whole number with a unit behind it: "10ms" in nanoseconds, "10MiB" or "10M" in bytes. -EINVAL: it is none;
+ * -ERANGE: more than 128 bits. */
+typedef enum NumberUnits {
+        NUMBER_TIME,
+        NUMBER_DATA,
+} NumberUnits;
+int number_with_unit(const char *s, NumberUnits units, Number *ret);
+
 /* Pairs of hexadecimal digits, with blanks and colons between pairs allowed, that give exactly `size` bytes. -EINVAL:
  * something else; -ERANGE: another number of bytes. */
 int bytes_from_hex(const char *s, void *ret, size_t size);
