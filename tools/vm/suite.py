@@ -127,6 +127,9 @@ def make_job(folder, build, scripts, boot):
         os.makedirs(objects)
         for path in glob.glob(os.path.join(build, part, "*.bpf.o")):
             shutil.copy(path, objects)
+    os.makedirs(os.path.join(folder, "build/tests/netns"))
+    for name in ("netns/guard-act", "netns/hook-flood", "netns/hook-watch", "vm/foe"):
+        shutil.copy(os.path.join(build, "tests", name), os.path.join(folder, "build/tests", name))
     lines = ["#!/bin/sh", f"export BPFCHAIN_SOURCE={IN_GUEST} BPFCHAIN_BUILD={IN_GUEST}/build",
              f"export BPFCHAIN_VM_BOOT={boot} BPFCHAIN_TEST_PATIENCE=60",
              f"export PYTHONPATH={IN_GUEST}/tests/harness PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1"]

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the service's source of facts (kernel/hook-facts.h) tells, for test-hook-facts.py: a JSON object a line, first
+ * {"complete": …} or {"reason": …}, then one for each fact, or for {"lost": true}. With "count" as an argument facts
+ * are only counted. At the end of standard input: {"facts": …, "lost": …}.
+ */
+#include <json-c/json.h>
+#include <time.h>
+
+#include "kernel/hook-facts.h"
+#include "util/clock.h"
+
+typedef struct Watch {
+        bool count_only;
+        int64_t facts, lost;
+} Watch;
+
+static void print(json_object *object) {
+        puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN));
+        fflush(stdout);
+        json_object_put(object);
+}
+
+static void add_int(json_object *object, const char *key, int64_t value) {
+        json_object_object_add(object, key, json_object_new_int64(value));
+}
+
+static void add_text(json_object *object, const char *key, const char *value) {
+        json_object_object_add(object, key, json_object_new_string(value ? value : ""));
+}
+
+static void on_fact(const GuardFact *fact, void *userdata) {
+        Watch *watch = userdata;
+        json_object *object;
+
+        watch->facts += fact ? 1 : 0;
+        watch->lost += fact ? 0 : 1;
+        if (watch->count_only)
+                return;
+        object = json_object_new_object();
+        if (!fact) {
+                json_object_object_add(object, "lost", json_object_new_boolean(true));
+                print(object);
+                return;
+        }
+        add_text(object, "act", guard_act_to_string(fact->act));
+        add_int(object, "ifindex", fact->ifindex);
+        add_text(object, "hook", fact->hook < 0 ? "" : hook_to_string((Hook) fact->hook));
+        add_int(object, "program", fact->program_id);
+        add_int(object, "result", fact->result);
+        add_int(object, "time", (int64_t) fact->boottime);
+        add_int(object, "told", (int64_t) usec_now(CLOCK_BOOTTIME));
+        add_int(object, "pid", fact->who.pid);
+        add_int(object, "uid", fact->who.has_uid ? (int64_t) fact->who.uid : -1);
+        add_text(object, "comm", fact->who.comm);
+        add_text(object, "executable", fact->who.executable);
+        add_text(object, "command", fact->who.command);
+        add_text(object, "cgroup", fact->who.cgroup);
+        add_text(object, "unit", fact->who.unit);
+        add_text(object, "unknown", fact->who.unknown);
+        print(object);
+}
+
+static int on_end(sd_event_source *source, uint64_t usec, void *userdata) {
+        return sd_event_exit(sd_event_source_get_event(source), 0);
+}
+
+/* What is told already is still taken. */
+static int on_input(sd_event_source *source, int fd, uint32_t events, void *userdata) {
+        char buffer[64];
+
+        if (read(fd, buffer, sizeof(buffer)) > 0)
+                return 0;
+        (void) sd_event_source_set_enabled(source, SD_EVENT_OFF);
+        return sd_event_add_time_relative(sd_event_source_get_event(source), NULL, CLOCK_MONOTONIC, USEC_PER_SEC / 2,
+                                          0, on_end, NULL);
+}
+
+int main(int argc, char **argv) {
+        Watch watch = { .count_only = argc > 1 && streq(argv[1], "count") };
+        json_object *object = json_object_new_object();
+        _cleanup_(hook_facts_freep) HookFacts *facts = NULL;
+        const char *reason = NULL;
+        sd_event *event = NULL;
+        bool complete = false;
+        int r;
+
+        if (!object || sd_event_default(&event) < 0 ||
+            sd_event_add_io(event, NULL, STDIN_FILENO, EPOLLIN, on_input, NULL) < 0)
+                return EXIT_FAILURE;
+        r = hook_facts_new(event, on_fact, &watch, &complete, &reason, &facts);
+        if (r < 0) {
+                add_text(object, "reason", reason);
+                add_text(object, "error", strerror(-r));
+                print(object);
+                return EXIT_SUCCESS;
+        }
+        json_object_object_add(object, "complete", json_object_new_boolean(complete));
+        print(object);
+        r = sd_event_loop(event);
+        facts = hook_facts_free(facts);
+        object = json_object_new_object();
+        add_int(object, "facts", watch.facts);
+        add_int(object, "lost", watch.lost);
+        print(object);
+        sd_event_unref(event);
+        return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
