@@ -111,6 +111,12 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
         return 0;
 }
 
+static void on_guard_reconfigured(void *userdata) {
+        Service *service = bus_context_userdata(userdata);
+
+        sources_reconfigure(service->sources);
+}
+
 static void on_deadline_changed(void *userdata, uint64_t deadline) {
         Service *service = bus_context_userdata(userdata);
 
@@ -297,8 +303,10 @@ static void load_settings(Service *service, const Arguments *arguments) {
         int level = arguments->log_level;
 
         service->settings = SETTINGS_INIT;
-        if (settings_load(&service->paths, &service->settings, &service->settings_error) < 0)
+        if (settings_load(&service->paths, &service->settings, &service->settings_error) < 0) {
                 log_error("Settings are left as they are by default: %s", strna(service->settings_error.message));
+                service->settings.guard.unread = true;
+        }
         if (level < 0)
                 level = service->settings.log_level >= 0 ? service->settings.log_level : LOG_INFO;
         log_open(level);
@@ -310,7 +318,9 @@ static int note_settings(Service *service) {
 
         if (!error_is_set(&service->settings_error))
                 return 0;
-        if (asprintf(&sentence, "%s; all settings are as by default until this is mended and bpfchaind started anew",
+        if (asprintf(&sentence,
+                     "%s; all settings are as by default, and the guard's policy as it was before the service was "
+                     "started, until this is mended and bpfchaind started anew",
                      strna(service->settings_error.message)) < 0) {
                 sentence = NULL;
                 return -ENOMEM;
@@ -348,6 +358,7 @@ static int run(const Arguments *arguments) {
         service.observer = bus_observer;
         service.observer.reconcile_wanted = on_reconcile_wanted;
         service.observer.deadline_changed = on_deadline_changed;
+        service.observer.guard_reconfigured = on_guard_reconfigured;
         r = bus_context_new(service.event, NULL, get_capabilities, &service, &service.bus);
         if (r >= 0)
                 r = manager_new(&service.paths, &kernel_ops, service.kernel, &service.observer, service.bus,

@@ -83,8 +83,10 @@ static int parse_u32(const char *p, uint32_t *ret) {
         return 0;
 }
 
-int culprits_parse_uid(const char *status, uint32_t *ret) {
+int culprits_parse_uid(const char *status, uint32_t *ret, uint32_t *ret_effective) {
         const char *p = startswith(status, "Uid:");
+        uint32_t uid, effective;
+        int r;
 
         if (!p) {
                 p = strstr(status, "\nUid:");
@@ -92,7 +94,18 @@ int culprits_parse_uid(const char *status, uint32_t *ret) {
                         return -EBADMSG;
                 p += strlen("\nUid:");
         }
-        return parse_u32(p + strspn(p, " \t"), ret);
+        p += strspn(p, " \t");
+        r = parse_u32(p, &uid);
+        if (r < 0)
+                return r;
+        p = skip_digits(p);
+        r = parse_u32(p + strspn(p, " \t"), &effective);
+        if (r < 0)
+                return r;
+        *ret = uid;
+        if (ret_effective)
+                *ret_effective = effective;
+        return 0;
 }
 
 int culprits_parse_cgroup(const char *text, char *ret, size_t size) {
@@ -181,7 +194,8 @@ static void read_process(const Culprits *culprits, Culprit *culprit) {
         if (n > 0)
                 culprit->comm[strcspn(culprit->comm, "\n")] = '\0';
         if (read_text(culprits, culprit->pid, "status", text, sizeof(text)) > 0)
-                culprit->has_uid = culprits_parse_uid(text, &culprit->uid) >= 0;
+                culprit->has_uid = culprit->has_effective_uid =
+                        culprits_parse_uid(text, &culprit->uid, &culprit->effective_uid) >= 0;
         if (read_text(culprits, culprit->pid, "loginuid", text, sizeof(text)) > 0)
                 culprit->has_login_uid =
                         parse_u32(text, &culprit->login_uid) >= 0 && culprit->login_uid != UINT32_MAX;
@@ -243,4 +257,34 @@ void culprits_look(Culprits *culprits, pid_t pid, pid_t tid, Culprit *ret) {
         if (!entry)
                 entry = oldest(culprits);
         *entry = (Entry){ .culprit = *ret, .started = started, .read_at = now };
+}
+
+static void fill(char *to, size_t size, const char *from) {
+        if (!*to)
+                snprintf(to, size, "%s", from);
+}
+
+void culprits_complete(Culprits *culprits, Culprit *who) {
+        uint64_t started;
+        Culprit seen;
+
+        if (who->pid <= 0)
+                return;
+        who->gone = !is_alive(culprits, who->pid, &started);
+        if (who->gone || (*who->executable && *who->command && *who->cgroup))
+                return;
+        culprits_look(culprits, who->pid, who->tid, &seen);
+        who->gone = seen.gone;
+        /* It may be another program by now. */
+        if (*who->executable && !streq(who->executable, seen.executable))
+                return;
+        fill(who->executable, sizeof(who->executable), seen.executable);
+        fill(who->comm, sizeof(who->comm), seen.comm);
+        fill(who->command, sizeof(who->command), seen.command);
+        if (!*who->cgroup) {
+                fill(who->cgroup, sizeof(who->cgroup), seen.cgroup);
+                culprit_read_cgroup(who);
+        }
+        if (*who->executable)
+                snprintf(who->unknown, sizeof(who->unknown), "%s", seen.unknown);
 }

@@ -2,6 +2,9 @@
 #include "kernel/sources.h"
 
 #include "kernel/culprits.h"
+#include "kernel/guard-programs.h"
+#include "kernel/hook-facts.h"
+#include "kernel/looks.h"
 #include "kernel/pin-watch.h"
 #include "kernel/pins.h"
 #include "kernel/program-loads.h"
@@ -10,132 +13,46 @@
 #include "util/log.h"
 #include "util/strv.h"
 
-/* After a trigger, looks come after so long, and then whenever a sixth of the time since has gone by again, until it
- * is all over: what is done with a program just loaded is seen about as soon as that. */
-#define FOLLOW_MIN_USEC  UINT64_C(500)
-#define FOLLOW_SHARE     6
-#define FOLLOW_STOP_USEC (2 * USEC_PER_SEC)
-/* Looks take at most one part in so many of the time, however much happens. */
-#define LOOK_SHARE   20
-#define GAP_MAX_USEC (100 * USEC_PER_MSEC)
 /* Largest pid, PID_MAX_LIMIT of include/linux/threads.h. libnl makes ports of a pid and a number above it. */
 #define PID_BITS 22
 
 struct Sources {
         sd_event *event;
+        const Kernel *kernel;
         Guard *guard;
+        Looks *looks;
         Culprits *culprits;
         ProgramLoads *loads;
         TcEvents *tc;
         PinWatch *pins;
+        HookFacts *facts;
+        sd_event_source *attempts; /* NULL while the guard's programs are not there */
+        bool watching;
+        bool facts_complete;
         pid_t self;
-        sd_event_source *look;     /* the next one behind a trigger */
-        sd_event_source *interval; /* where nothing tells */
-        sd_event_source *wake;     /* pauses that end */
-        uint64_t triggered;        /* microseconds, CLOCK_MONOTONIC: when the last trigger came */
-        uint64_t looked, cost;     /* when the last look was over, and its time on a CPU */
-        uint64_t due;              /* when the next one is, 0: none */
-        unsigned what;             /* it has to look at */
-        const char *source;        /* that triggered, static */
 };
+
+static void close_all(Sources *sources) {
+        sources->loads = program_loads_free(sources->loads);
+        sources->tc = tc_events_free(sources->tc);
+        sources->pins = pin_watch_free(sources->pins);
+        sources->facts = hook_facts_free(sources->facts);
+        sources->facts_complete = false;
+        guard_set_facts_complete(sources->guard, false);
+        sources->watching = false;
+}
 
 Sources *sources_free(Sources *sources) {
         if (!sources)
                 return NULL;
-        program_loads_free(sources->loads);
-        tc_events_free(sources->tc);
-        pin_watch_free(sources->pins);
+        guard_programs_set_reader(sources->kernel->guard_programs, NULL, NULL);
+        sd_event_source_unref(sources->attempts);
+        close_all(sources);
         culprits_free(sources->culprits);
-        sd_event_source_unref(sources->look);
-        sd_event_source_unref(sources->interval);
-        sd_event_source_unref(sources->wake);
+        looks_free(sources->looks);
         sd_event_unref(sources->event);
         free(sources);
         return NULL;
-}
-
-static void arm(sd_event_source *source, uint64_t at) {
-        (void) sd_event_source_set_time(source, at);
-        (void) sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
-}
-
-/* Timers follow what there is to wait for. */
-static void update(Sources *sources) {
-        uint64_t interval = guard_settings(sources->guard)->check_interval, deadline;
-        bool wanted = guard_settings(sources->guard)->watch && interval > 0 && guard_needs_interval(sources->guard);
-        int enabled = SD_EVENT_OFF;
-
-        (void) sd_event_source_get_enabled(sources->interval, &enabled);
-        if (wanted && enabled == SD_EVENT_OFF) {
-                (void) sd_event_source_set_time_relative(sources->interval, interval);
-                (void) sd_event_source_set_enabled(sources->interval, SD_EVENT_ONESHOT);
-        } else if (!wanted && enabled != SD_EVENT_OFF)
-                (void) sd_event_source_set_enabled(sources->interval, SD_EVENT_OFF);
-
-        deadline = guard_deadline(sources->guard);
-        if (deadline == UINT64_MAX)
-                (void) sd_event_source_set_enabled(sources->wake, SD_EVENT_OFF);
-        else
-                arm(sources->wake, deadline);
-}
-
-static void look(Sources *sources) {
-        uint64_t started = usec_now(CLOCK_THREAD_CPUTIME_ID);
-        unsigned what = sources->what;
-
-        sources->what = 0;
-        guard_look(sources->guard, what, sources->source ? sources->source : "look");
-        sources->looked = usec_now(CLOCK_MONOTONIC);
-        sources->cost = usec_now(CLOCK_THREAD_CPUTIME_ID) - started;
-        update(sources);
-}
-
-static void schedule(Sources *sources, uint64_t at) {
-        uint64_t gap = MIN2(MAX2(FOLLOW_MIN_USEC, sources->cost * LOOK_SHARE), GAP_MAX_USEC);
-
-        at = MAX2(at, sources->looked + gap);
-        if (sources->due > 0 && sources->due <= at)
-                return;
-        sources->due = at;
-        arm(sources->look, at);
-}
-
-static int on_look(sd_event_source *source, uint64_t usec, void *userdata) {
-        Sources *sources = userdata;
-        uint64_t gone;
-
-        sources->due = 0;
-        look(sources);
-        gone = sources->looked - sources->triggered;
-        if (gone < FOLLOW_STOP_USEC)
-                schedule(sources, sources->looked + MAX2(FOLLOW_MIN_USEC, gone / FOLLOW_SHARE));
-        return 0;
-}
-
-static void trigger(Sources *sources, unsigned what, const char *source) {
-        if (!guard_settings(sources->guard)->watch || !guard_has_chains(sources->guard))
-                return;
-        sources->triggered = usec_now(CLOCK_MONOTONIC);
-        sources->what |= what;
-        sources->source = source;
-        schedule(sources, sources->triggered);
-}
-
-static int on_interval(sd_event_source *source, uint64_t usec, void *userdata) {
-        Sources *sources = userdata;
-
-        sources->what |= GUARD_LOOK_FILTERS | (sources->pins ? 0 : GUARD_LOOK_PINS);
-        sources->source = "interval";
-        look(sources);
-        return 0;
-}
-
-static int on_wake(sd_event_source *source, uint64_t usec, void *userdata) {
-        Sources *sources = userdata;
-
-        guard_wake(sources->guard, usec_now(CLOCK_BOOTTIME));
-        update(sources);
-        return 0;
 }
 
 static void on_program(const PerfRecord *record, void *userdata) {
@@ -153,7 +70,9 @@ static void on_program(const PerfRecord *record, void *userdata) {
                 guard_note_load(sources->guard, record->program_id, &who, record->nsec / 1000);
                 break;
         }
-        trigger(sources, 0, "program-loads");
+        /* What is done with it is told by itself, or found by looks. */
+        if (!sources->facts_complete)
+                looks_follow(sources->looks, 0, "program-loads");
 }
 
 /* Sockets that name no port get their process's pid, mostly; libnl puts a number above it. The kernel makes up others
@@ -176,7 +95,7 @@ static void on_tc(const TcFact *fact, void *userdata) {
                 culprits_look(sources->culprits, pid, 0, &who);
                 guard_note_tc(sources->guard, fact, &who);
         }
-        trigger(sources, GUARD_LOOK_FILTERS, "tc-events");
+        looks_trigger(sources->looks, GUARD_LOOK_FILTERS, "tc-events");
 }
 
 static void on_pin(const PinFact *fact, void *userdata) {
@@ -191,7 +110,68 @@ static void on_pin(const PinFact *fact, void *userdata) {
         }
         if (fact->lost)
                 pin_watch_refresh(sources->pins);
-        trigger(sources, GUARD_LOOK_PINS, "pins");
+        looks_trigger(sources->looks, GUARD_LOOK_PINS, "pins");
+}
+
+static void on_fact(const GuardFact *fact, void *userdata) {
+        Sources *sources = userdata;
+        GuardFact full;
+
+        if (!fact) {
+                guard_note_missed(sources->guard, 1);
+                looks_trigger(sources->looks, GUARD_LOOK_FILTERS, "hook-facts");
+                return;
+        }
+        if (fact->who.pid == sources->self)
+                return;
+        full = *fact;
+        culprits_complete(sources->culprits, &full.who);
+        if (guard_note_fact(sources->guard, &full))
+                looks_trigger(sources->looks, GUARD_LOOK_FILTERS, "hook-facts");
+}
+
+static void on_attempt(const GuardAttempt *attempt, void *userdata) {
+        Sources *sources = userdata;
+        GuardAttempt full = *attempt;
+
+        culprits_complete(sources->culprits, &full.who);
+        guard_note_attempt(sources->guard, &full);
+        /* The kernel goes on with it only now. */
+        if (attempt->verdict != GUARD_VERDICT_REFUSED)
+                looks_follow(sources->looks,
+                             GUARD_LOOK_FILTERS | (attempt->rule == GUARD_RULE_PINS ? GUARD_LOOK_PINS : 0), "guard");
+}
+
+static int on_attempts_readable(sd_event_source *source, int fd, uint32_t events, void *userdata) {
+        Sources *sources = userdata;
+        uint64_t lost = 0;
+        int r;
+
+        r = guard_programs_read(sources->kernel->guard_programs, on_attempt, sources, &lost);
+        if (r < 0) {
+                log_warning("What the guard's programs tell can't be read: %s; the guard goes without", strerror(-r));
+                (void) sd_event_source_set_enabled(source, SD_EVENT_OFF);
+                (void) guard_set_source(sources->guard, "guard", "what its programs tell can't be read");
+                return 0;
+        }
+        if (lost > 0)
+                guard_note_missed(sources->guard, lost);
+        return 0;
+}
+
+static void on_reader_changed(int fd, void *userdata) {
+        Sources *sources = userdata;
+        int r = 0;
+
+        sources->attempts = sd_event_source_unref(sources->attempts);
+        if (fd >= 0)
+                r = sd_event_add_io(sources->event, &sources->attempts, fd, EPOLLIN, on_attempts_readable, sources);
+        if (r < 0)
+                log_warning("What the guard's programs tell can't be waited for: %s", strerror(-r));
+        (void) guard_set_source(sources->guard, "guard",
+                                fd < 0  ? "none of the guard's programs is in the kernel, see its mode"
+                                : r < 0 ? "what its programs tell can't be waited for"
+                                        : NULL);
 }
 
 static int open_pins(Sources *sources, const Kernel *kernel, const char **ret_reason) {
@@ -218,25 +198,15 @@ static void note(Sources *sources, const char *name, int r, const char *reason) 
         (void) guard_set_source(sources->guard, name, r < 0 ? reason : NULL);
 }
 
-static int open_timers(Sources *sources) {
-        uint64_t interval = guard_settings(sources->guard)->check_interval;
+static void open_facts(Sources *sources) {
+        const char *reason = NULL;
+        bool complete = false;
         int r;
 
-        r = sd_event_add_time(sources->event, &sources->look, CLOCK_MONOTONIC, UINT64_MAX, 1, on_look, sources);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(sources->look, SD_EVENT_OFF);
-        /* At leisure, together with whatever else wakes the machine. */
-        if (r >= 0)
-                r = sd_event_add_time(sources->event, &sources->interval, CLOCK_MONOTONIC, UINT64_MAX,
-                                      MAX2(interval / 4, (uint64_t) 1), on_interval, sources);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(sources->interval, SD_EVENT_OFF);
-        if (r >= 0)
-                r = sd_event_add_time(sources->event, &sources->wake, CLOCK_BOOTTIME, UINT64_MAX, USEC_PER_MSEC,
-                                      on_wake, sources);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(sources->wake, SD_EVENT_OFF);
-        return r;
+        r = hook_facts_new(sources->event, on_fact, sources, &complete, &reason, &sources->facts);
+        note(sources, "hook-facts", r, reason);
+        sources->facts_complete = r >= 0 && complete;
+        guard_set_facts_complete(sources->guard, sources->facts_complete);
 }
 
 static void open_all(Sources *sources, const Kernel *kernel) {
@@ -245,6 +215,7 @@ static void open_all(Sources *sources, const Kernel *kernel) {
         int r;
 
         (void) guard_set_source(guard, "links", NULL);
+        open_facts(sources);
         /* Behind all else, so that a flood of programs does not keep callers waiting. */
         r = program_loads_new(sources->event, SD_EVENT_PRIORITY_IDLE, on_program, sources, &reason, &sources->loads);
         note(sources, "program-loads", r, reason);
@@ -258,18 +229,36 @@ static void open_all(Sources *sources, const Kernel *kernel) {
                                                 ? NULL
                                                 : "fanotify can't be had on bpffs: it takes CAP_SYS_ADMIN and a "
                                                   "newer kernel");
-        (void) guard_set_source(
-                guard, "interval",
-                guard_settings(guard)->check_interval > 0 ? NULL : "\"check-interval\" of the settings is 0");
+        looks_set_interval_extra(sources->looks, sources->pins ? 0 : GUARD_LOOK_PINS);
+        sources->watching = true;
+}
+
+static void note_interval(Sources *sources) {
+        const char *reason = NULL;
+
+        if (sources->facts_complete)
+                reason = "not needed: \"hook-facts\" tells of all that it would find";
+        else if (guard_settings(sources->guard)->check_interval == 0)
+                reason = "\"check-interval\" of the settings is 0";
+        (void) guard_set_source(sources->guard, "interval", reason);
 }
 
 static void turn_off(Guard *guard) {
-        static const char *const names[] = {
-                "links", "program-loads", "tc-events", "pins", "pin-culprits", "interval"
-        };
+        static const char *const names[] = { "links", "hook-facts",   "program-loads", "tc-events",
+                                             "pins",  "pin-culprits", "interval" };
 
         for (size_t i = 0; i < ELEMENTSOF(names); i++)
                 (void) guard_set_source(guard, names[i], "\"watch\" of the settings is false");
+}
+
+static void start(Sources *sources) {
+        if (guard_settings(sources->guard)->watch) {
+                open_all(sources, sources->kernel);
+                note_interval(sources);
+        } else
+                turn_off(sources->guard);
+        looks_trigger(sources->looks, GUARD_LOOK_FILTERS | GUARD_LOOK_PINS, "start");
+        looks_update(sources->looks);
 }
 
 int sources_new(sd_event *event, const Kernel *kernel, Guard *guard, Sources **ret) {
@@ -279,39 +268,47 @@ int sources_new(sd_event *event, const Kernel *kernel, Guard *guard, Sources **r
         if (!sources)
                 return -ENOMEM;
         sources->event = sd_event_ref(event);
+        sources->kernel = kernel;
         sources->guard = guard;
         sources->self = getpid();
         r = culprits_new("/proc", &sources->culprits);
         if (r >= 0)
-                r = open_timers(sources);
+                r = looks_new(event, guard, &sources->looks);
         if (r < 0)
                 return r;
 
-        if (guard_settings(guard)->watch)
-                open_all(sources, kernel);
-        else
-                turn_off(guard);
-        trigger(sources, GUARD_LOOK_FILTERS | GUARD_LOOK_PINS, "start");
-        update(sources);
+        start(sources);
+        guard_programs_set_reader(kernel->guard_programs, on_reader_changed, sources);
         *ret = TAKE_PTR(sources);
         return 0;
 }
 
+void sources_reconfigure(Sources *sources) {
+        if (!sources)
+                return;
+        if (sources->watching != guard_settings(sources->guard)->watch) {
+                close_all(sources);
+                start(sources);
+                return;
+        }
+        if (sources->watching)
+                note_interval(sources);
+        looks_update(sources->looks);
+}
+
 void sources_link_event(Sources *sources) {
         if (sources)
-                trigger(sources, GUARD_LOOK_FILTERS, "links");
+                looks_trigger(sources->looks, GUARD_LOOK_FILTERS, "links");
 }
 
 void sources_before_reconcile(Sources *sources) {
-        if (!sources)
-                return;
-        sources->what |= GUARD_LOOK_FILTERS;
-        look(sources);
+        if (sources)
+                looks_now(sources->looks, GUARD_LOOK_FILTERS, NULL);
 }
 
 void sources_after_reconcile(Sources *sources) {
         if (!sources)
                 return;
         guard_settle(sources->guard);
-        update(sources);
+        looks_update(sources->looks);
 }

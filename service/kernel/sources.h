@@ -2,10 +2,11 @@
 #pragma once
 
 /*
- * All that tells the guard of what others do, on one event loop: loads of programs, clsact, pins, and looks at the
- * chains, at once when one of these (or the caller, of interfaces) says that something happened, and again for a
- * while behind it, since the kernel tells of a program's load and not of what it is then attached to. Where nothing
- * tells (changes to links), chains are looked at in an interval of the settings. Otherwise nothing wakes.
+ * All that tells the guard of what others do, on one event loop: the guard's own programs, functions of the kernel
+ * that hooks are changed by, loads of programs, clsact, pins, and looks at the chains, at once when one of these (or
+ * the caller, of interfaces) says that something happened, and again for a while behind what only announces it, such
+ * as the load of a program. Where nothing tells (changes to links), chains are looked at in an interval of the
+ * settings. Otherwise nothing wakes.
  */
 
 #include <systemd/sd-event.h>
@@ -19,6 +20,9 @@ typedef struct Sources Sources;
 int sources_new(sd_event *event, const Kernel *kernel, Guard *guard, Sources **ret);
 Sources *sources_free(Sources *sources); /* NULL is fine; returns NULL */
 DEFINE_CLEANUP(Sources *, sources_free)
+
+/* The guard's settings have changed. NULL is fine. */
+void sources_reconfigure(Sources *sources);
 
 /* Something happened to interfaces. Cheap. */
 void sources_link_event(Sources *sources);

@@ -26,6 +26,8 @@ void who_read(const struct who *who, Culprit *ret) {
                 .tid = (pid_t) who->tid,
                 .has_uid = true,
                 .uid = who->uid,
+                .has_effective_uid = true,
+                .effective_uid = who->euid,
                 .has_login_uid = who->login_uid != WHO_NO_LOGIN_UID,
                 .login_uid = who->login_uid,
         };

@@ -122,6 +122,7 @@ static void look_at_interface(Guard *guard, Chain *chain, const Interface *inter
         }
         if (begins(chain, GUARD_ACT_INTERFACE_RENAMED, interface && !streq(interface->name, chain->interface))) {
                 event = event_on(chain, GUARD_ACT_INTERFACE_RENAMED, source);
+                (void) guard_blame(guard, &event, chain->ifindex);
                 snprintf(event.detail, sizeof(event.detail), "to %s", interface->name);
                 (void) guard_add(guard, &event, chain);
         }

@@ -127,9 +127,9 @@ typedef struct GuardAttempt {
 
 /* What somebody did to a hook, of ours or not, as functions of the kernel tell once it is done. */
 typedef struct GuardFact {
-        GuardAct act; /* GUARD_ACT_ATTACH, _REPLACE, _DETACH or _PRECEDE */
+        GuardAct act; /* GUARD_ACT_ATTACH, _REPLACE, _DETACH, _PRECEDE, or of an interface */
         int ifindex;
-        int hook;            /* Hook */
+        int hook;            /* Hook, or negative: another, or none in particular */
         uint32_t program_id; /* theirs, 0: none, or not known */
         int result;          /* 0 or negative errno: nothing has changed */
         uint64_t boottime;   /* microseconds */

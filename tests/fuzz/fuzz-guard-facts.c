@@ -64,11 +64,11 @@ static void fuzz_pins(const uint8_t *data, size_t size, bool fanotify) {
 static void fuzz_text(char kind, const char *text, size_t size) {
         Culprit culprit = {};
         uint64_t started;
-        uint32_t uid;
+        uint32_t uid, effective;
 
         switch (kind) {
         case 's': (void) culprits_parse_stat(text, &started); break;
-        case 'u': (void) culprits_parse_uid(text, &uid); break;
+        case 'u': (void) culprits_parse_uid(text, &uid, &effective); break;
         case 'c':
                 culprits_parse_command(text, size, culprit.command, sizeof(culprit.command));
                 check_text(culprit.command, sizeof(culprit.command));
