@@ -2,6 +2,7 @@
 /*
  * bpfchaind: wires the model to kernel, bus and systemd. Everything that thinks is elsewhere.
  */
+#include <ctype.h>
 #include <getopt.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -11,6 +12,7 @@
 #include "config-build.h"
 
 #include "bus/bus.h"
+#include "bus/inherited.h"
 #include "kernel/kernel.h"
 #include "kernel/links.h"
 #include "kernel/pins.h"
@@ -27,6 +29,7 @@ typedef struct Arguments {
         const char *bpffs;
         const char *socket;
         bool system_bus;
+        bool prepare;  /* only make the folder for pins */
         int log_level; /* -1: as the settings say */
 } Arguments;
 
@@ -45,7 +48,8 @@ typedef struct Service {
         sd_event_source *reconcile;
         sd_event_source *deadline;
         sd_event_source *links_retry;
-        char *status; /* that systemd was told last */
+        char *status;         /* that systemd was told last */
+        char *reload_failure; /* of the last SIGHUP, NULL: it went well */
 } Service;
 
 static void service_done(Service *service) {
@@ -62,27 +66,55 @@ static void service_done(Service *service) {
         paths_done(&service->paths);
         error_done(&service->settings_error);
         free(service->status);
+        free(service->reload_failure);
+}
+
+/* The first problem, for whoever looks at "systemctl status". */
+static char *describe_problems(const Service *service) {
+        const Problem *problems;
+        size_t n = 0;
+        char *text;
+
+        if (service->reload_failure)
+                return asprintf(&text, "; the last reload failed: %.400s", service->reload_failure) < 0 ? NULL : text;
+        problems = manager_problems(service->manager, &n);
+        if (n == 0)
+                return strdup("");
+        return asprintf(&text, "; %s: %.400s", problems[0].where, problems[0].sentence) < 0 ? NULL : text;
 }
 
 /* Only what is new is told: a manager that is slow to read makes the sender wait. */
 static void notify_status(Service *service) {
-        _cleanup_free_ char *status = NULL;
+        _cleanup_free_ char *status = NULL, *problems = describe_problems(service);
         size_t n_active = 0, n_problems = 0;
 
         TABLE_FOREACH (Chain, chain, manager_chains(service->manager))
                 n_active += chain->attachment != NULL;
         (void) manager_problems(service->manager, &n_problems);
-        if (asprintf(&status, "Generation %llu, %zu chains running, %zu programs, %zu problems",
+        if (asprintf(&status, "Generation %llu, %zu chains running, %zu programs, %zu problems%s",
                      (unsigned long long) manager_generation(service->manager), n_active,
-                     manager_programs(service->manager)->n, n_problems) < 0) {
+                     manager_programs(service->manager)->n, n_problems, problems ? problems : "") < 0) {
                 status = NULL;
                 return;
         }
+        /* A line is a field, and systemd takes no text with a character that was cut in two. */
+        for (char *p = status; *p; p++)
+                if (!isascii((unsigned char) *p) || iscntrl((unsigned char) *p))
+                        *p = '?';
         if (streq_ptr(service->status, status))
                 return;
         (void) sd_notifyf(false, "STATUS=%s", status);
         free(service->status);
         service->status = TAKE_PTR(status);
+}
+
+/* From the model: something that the text tells may be another now. */
+static void on_manager_changed(void *userdata) {
+        Service *service = bus_context_userdata(userdata);
+
+        bus_observer.manager_changed(userdata);
+        if (service->manager)
+                notify_status(service);
 }
 
 /* From the model: reconcile soon, once, when all events that are waiting have been read. */
@@ -185,10 +217,14 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 
         (void) sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long) usec_now(CLOCK_MONOTONIC));
         r = manager_reload(service->manager, &options, &generation, &error);
+        (void) free_and_strdup(&service->reload_failure, r >= 0          ? NULL
+                                                         : error.message ? error.message
+                                                                         : strerror(-r));
         if (r < 0)
                 log_error("Reload failed: %s", error.message ? error.message : strerror(-r));
-        (void) sd_notify(false, "READY=1");
+        /* The text first: who waits for the end of the reload finds it. */
         notify_status(service);
+        (void) sd_notify(false, "READY=1");
         return 0;
 }
 
@@ -273,13 +309,14 @@ static int open_links(Service *service) {
 
 static int open_bus(Service *service, const Arguments *arguments) {
         _cleanup_free_ char *path = NULL;
-        int n = sd_listen_fds(true), fd = n > 0 ? SD_LISTEN_FDS_START : -EBADF, r;
+        int r;
 
         if (!arguments->socket && asprintf(&path, "%s/private", service->paths.run) < 0) {
                 path = NULL;
                 return -ENOMEM;
         }
-        r = bus_context_listen_private(service->bus, arguments->socket ? arguments->socket : path, fd);
+        r = bus_context_listen_private(service->bus, arguments->socket ? arguments->socket : path,
+                                       inherited_private_socket());
         if (r < 0) {
                 log_error("The private socket %s can't be opened: %s", arguments->socket ? arguments->socket : path,
                           r == -EADDRINUSE ? "another bpfchaind listens on it" : strerror(-r));
@@ -328,6 +365,20 @@ static int note_settings(Service *service) {
         return manager_note_problem(service->manager, SEVERITY_ERROR, "settings", sentence);
 }
 
+/* Outside of the unit's mount namespace, in which the folder has to be there already to be writable. */
+static int prepare(const Arguments *arguments) {
+        _cleanup_(kernel_freep) Kernel *kernel = NULL;
+        _cleanup_error_ Error error = ERROR_INIT;
+        int r;
+
+        r = kernel_new(arguments->bpffs, SETTINGS_INIT.tc_attach, &kernel);
+        if (r >= 0)
+                r = pins_prepare(kernel, &error);
+        if (r < 0)
+                log_error("%s", error.message ? error.message : strerror(-r));
+        return r;
+}
+
 static int run(const Arguments *arguments) {
         _cleanup_(service_done) Service service = {};
         _cleanup_error_ Error error = ERROR_INIT;
@@ -359,6 +410,7 @@ static int run(const Arguments *arguments) {
         service.observer.reconcile_wanted = on_reconcile_wanted;
         service.observer.deadline_changed = on_deadline_changed;
         service.observer.guard_reconfigured = on_guard_reconfigured;
+        service.observer.manager_changed = on_manager_changed;
         r = bus_context_new(service.event, NULL, get_capabilities, &service, &service.bus);
         if (r >= 0)
                 r = manager_new(&service.paths, &kernel_ops, service.kernel, &service.observer, service.bus,
@@ -401,6 +453,7 @@ static void help(void) {
                "     --root=DIR         Keep all folders (/etc, /run, /usr/lib, /var/lib) below DIR\n"
                "     --bpffs=DIR        Our folder in a BPF file system (default /sys/fs/bpf/bpfchain)\n"
                "     --socket=PATH      The private socket (default /run/bpfchain/private)\n"
+               "     --prepare          Only make the folder for pins\n"
                "     --bus=system|none  Whether to appear on the system bus (default system)\n"
                "     --log-level=LEVEL  error, warning, notice, info or debug\n");
 }
@@ -416,7 +469,7 @@ static int parse_level(const char *s) {
 
 /* 1: go on, 0: done, negative: wrong usage. */
 static int parse_arguments(int argc, char **argv, Arguments *arguments) {
-        enum { ARG_VERSION = 256, ARG_ROOT, ARG_BPFFS, ARG_SOCKET, ARG_BUS, ARG_LOG_LEVEL };
+        enum { ARG_VERSION = 256, ARG_ROOT, ARG_BPFFS, ARG_SOCKET, ARG_BUS, ARG_LOG_LEVEL, ARG_PREPARE };
         static const struct option options[] = {
                 { "help", no_argument, NULL, 'h' },
                 { "version", no_argument, NULL, ARG_VERSION },
@@ -425,6 +478,7 @@ static int parse_arguments(int argc, char **argv, Arguments *arguments) {
                 { "socket", required_argument, NULL, ARG_SOCKET },
                 { "bus", required_argument, NULL, ARG_BUS },
                 { "log-level", required_argument, NULL, ARG_LOG_LEVEL },
+                { "prepare", no_argument, NULL, ARG_PREPARE },
                 {},
         };
         int c;
@@ -436,6 +490,7 @@ static int parse_arguments(int argc, char **argv, Arguments *arguments) {
                 case ARG_ROOT: arguments->root = optarg; break;
                 case ARG_BPFFS: arguments->bpffs = optarg; break;
                 case ARG_SOCKET: arguments->socket = optarg; break;
+                case ARG_PREPARE: arguments->prepare = true; break;
                 case ARG_BUS:
                         if (!streq(optarg, "system") && !streq(optarg, "none")) {
                                 fprintf(stderr, "--bus= takes \"system\" or \"none\", not \"%s\"\n", optarg);
@@ -467,7 +522,7 @@ int main(int argc, char **argv) {
         r = parse_arguments(argc, argv, &arguments);
         if (r <= 0)
                 return r < 0 ? 2 : 0;
-        r = run(&arguments);
+        r = arguments.prepare ? prepare(&arguments) : run(&arguments);
         if (r < 0)
                 log_error("bpfchaind gives up: %s", strerror(-r));
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

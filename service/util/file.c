@@ -217,8 +217,9 @@ static int make_folder(const char *path, mode_t mode) {
         struct stat st;
         int r;
 
+        /* Whatever the umask is. */
         if (mkdir(path, mode) >= 0)
-                return 0;
+                return chmod(path, mode) < 0 ? -errno : 0;
         r = -errno;
         /* A read-only file system and others tell so before they tell that the folder is there. */
         if (stat(path, &st) < 0)

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The private socket: who gets in, which tools work on it, and clients that misbehave."""
 
+import contextlib
+import functools
 import json
 import os
 import resource
@@ -447,6 +449,67 @@ def a_socket_of_systemd_is_served():
             process.terminate()
             assert process.wait(bench.PATIENCE) == 0
         assert os.path.exists(path)  # systemd's, not ours to remove
+
+
+# Hands descriptors over as systemd does: from 3 on, no others, with their names.
+HAND_OVER = """
+import os, sys
+descriptors, names = list(map(int, sys.argv[1].split(","))), sys.argv[2]
+for i, descriptor in enumerate(descriptors):
+    os.dup2(descriptor, 200 + i)
+for i in range(len(descriptors)):
+    os.dup2(200 + i, 3 + i)
+os.closerange(3 + len(descriptors), 300)
+os.environ.update(LISTEN_FDS=str(len(descriptors)), LISTEN_FDNAMES=names, LISTEN_PID=str(os.getpid()))
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+
+
+@case
+def of_several_descriptors_only_the_right_one_is_taken():
+    with EdgeLab() as lab, contextlib.ExitStack() as stack:
+        path, own = lab.path("activated"), lab.path("own")
+
+        def listener(where, listening=True, kind=socket.SOCK_STREAM):
+            one = stack.enter_context(socket.socket(socket.AF_UNIX, kind))
+            one.bind(where)
+            if listening:
+                one.listen()
+            return one.fileno()
+
+        null = os.open("/dev/null", os.O_RDWR)
+        stack.callback(os.close, null)
+        fits, other = listener(path), listener(lab.path("other"))
+        deaf = listener(lab.path("deaf"), listening=False)
+        datagrams = listener(lab.path("datagrams"), listening=False, kind=socket.SOCK_DGRAM)
+
+        for descriptors, names, expected, refused in (
+                ([other, fits, null], "metrics:private:private", path, 2),
+                ([null, datagrams, deaf, fits], "private:private:private:private", path, 3),
+                ([fits, other], "private:private", path, 1),
+                ([null], "private", own, 1),
+                ([deaf], "unknown", own, 1),
+                ([other], "metrics", own, 1)):
+            with lab.inner.popen(
+                    [sys.executable, "-c", HAND_OVER, ",".join(map(str, descriptors)), names, bench.DAEMON,
+                     f"--root={lab.root}", f"--bpffs={lab.bpffs}", "--bus=none", f"--socket={own}"],
+                    pass_fds=set(descriptors), stderr=subprocess.PIPE, text=True) as process:
+                try:
+                    if expected == own:
+                        eventually(functools.partial(os.path.exists, own))
+                    with Client("unix:path=" + expected, timeout=bench.PATIENCE) as client:
+                        assert client.get(ROOT, MANAGER, "Version")
+                    assert os.path.exists(own) == (expected == own), f"{names}: it made a socket of its own"
+                    folder = f"/proc/{process.pid}/fd"
+                    held = [os.readlink(f"{folder}/{fd}") for fd in os.listdir(folder)]
+                    for descriptor in set(descriptors) - {null} - ({fits} if expected == path else set()):
+                        assert os.readlink(f"/proc/self/fd/{descriptor}") not in held, f"{names}: it is held still"
+                finally:
+                    process.terminate()
+                    log = process.communicate(timeout=bench.PATIENCE)[1]
+            assert process.returncode == 0, log
+            assert log.count("is not used") == refused, log
+            assert not os.path.exists(own)
 
 
 bench.require_root()

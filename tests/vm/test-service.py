@@ -10,8 +10,8 @@ import tempfile
 import time
 
 from vm_lab import (CHAIN, DAEMON, MANAGER, PACKAGE, ROOT_OBJECT, UNIT, Host, busctl, case, chain_path, chains,
-                    client, command, eventually, hits, ids, journal, journal_cursor, main_pid, run_cases, show,
-                    systemctl, wait_new_main)
+                    client, client_json, command, eventually, hits, ids, journal, journal_cursor, main_pid,
+                    run_cases, show, systemctl, wait_new_main)
 
 XDP_DROP, TC_SHOT = 1, 2
 
@@ -93,6 +93,34 @@ def a_document_with_a_fault_does_not_fail_the_reload_of_others():
         assert show(UNIT, "ActiveState") == "active"
         assert host.wait_chain()["link-id"] == before
         assert "broken.json" in client("status").stdout
+        assert "broken" in show(UNIT, "StatusText"), show(UNIT, "StatusText")
+
+
+@case
+def systemd_reloads_by_signal_and_waits_for_the_end():
+    """Type=notify-reload, which the installed unit has where it was built for systemd 253 or later."""
+    with Host() as host:
+        host.run_chain()
+        if show(UNIT, "Type") != "notify-reload":
+            host.drop_in("[Service]\nType=notify-reload\nExecReload=\n")
+            systemctl("restart", UNIT)
+        pid, before, cursor = main_pid(), ids(), journal_cursor()
+        generation = client_json("status")["manager"]["generation"]
+        host.document("more", {"programs": {"b": {"object": "verdict.bpf.o", "function": "tc_verdict"}},
+                               "chains": [{"interfaces": ["eth0"], "hook": "tc-egress", "programs": ["b"]}]})
+        systemctl("reload", UNIT, timeout=20)
+        # It is all done when systemctl is.
+        assert chains()["eth0", "tc-egress"]["state"] == "active"
+        assert client_json("status")["manager"]["generation"] == generation + 1, "it was reloaded more than once"
+        assert "(SIGHUP)" in journal(cursor, "-u", UNIT)
+        assert (main_pid(), ids()["eth0", "xdp"]) == (pid, before["eth0", "xdp"])
+        with open("/etc/bpfchain/chains.d/broken.json", "w", encoding="utf-8") as file:
+            file.write('{ "chains": [ }')
+        systemctl("reload", UNIT, timeout=20)
+        assert "broken" in show(UNIT, "StatusText"), show(UNIT, "StatusText")
+        os.unlink(file.name)
+        systemctl("reload", UNIT, timeout=20)
+        assert "0 problems" in show(UNIT, "StatusText"), show(UNIT, "StatusText")
 
 
 @case
@@ -147,11 +175,12 @@ def killed_it_is_back_at_once_with_the_same_chains():
 def hung_it_is_killed_by_the_watchdog_and_started_again():
     with Host() as host:
         assert show(UNIT, "WatchdogUSec") == "1min"
-        host.drop_in("[Service]\nWatchdogSec=10s\n")
+        # A core of the whole is of no use here, and takes its time.
+        host.drop_in("[Service]\nWatchdogSec=3s\nTimeoutAbortSec=1s\nLimitCORE=0\nRestartSec=100ms\n")
         systemctl("restart", UNIT)
         host.run_chain("xdp")
         pid, before, cursor = main_pid(), ids(), journal_cursor()
-        time.sleep(12)
+        time.sleep(4)
         assert main_pid() == pid, "the watchdog killed a service that was well"
         with host.nothing_lost():
             os.kill(pid, signal.SIGSTOP)
@@ -207,6 +236,7 @@ def it_gives_up_on_a_folder_for_pins_that_is_not_safe_and_says_why():
     with Host() as host:
         before = host.run_chain("xdp")["link-id"]
         systemctl("stop", UNIT)
+        host.drop_in("[Unit]\nStartLimitBurst=2\n[Service]\nRestartSec=100ms\n")
         cursor = journal_cursor()
         os.chmod("/sys/fs/bpf/bpfchain", 0o777)
         try:

@@ -5,15 +5,18 @@
 import json
 import os
 import re
+import shutil
 import stat
 
-from vm_lab import UNIT, Host, case, client_json, command, main_pid, run_cases, show, systemctl
+from vm_lab import UNIT, Host, case, client, client_json, command, main_pid, run_cases, show, systemctl
 
+SOCKET = "bpfchaind.socket"
+PRIVATE = "/run/bpfchain/private"
 METRICS = "bpfchain-metrics.service"
 TIMER = "bpfchain-metrics.timer"
 
 # At most, of systemd-analyze security.
-EXPOSURE = {UNIT: 2.4, METRICS: 0.8}
+EXPOSURE = {UNIT: 2.0, METRICS: 0.8}
 
 
 def exposure(unit):
@@ -31,7 +34,7 @@ def weaknesses(unit, count=12):
 
 @case
 def systemd_has_nothing_to_say_about_the_units():
-    result = command("systemd-analyze", "verify", "--man=no", UNIT, METRICS, TIMER, check=False)
+    result = command("systemd-analyze", "verify", "--man=no", UNIT, SOCKET, METRICS, TIMER, check=False)
     assert (result.returncode, result.stdout + result.stderr) == (0, ""), result.stdout + result.stderr
 
 
@@ -50,7 +53,7 @@ def the_hardening_holds_in_the_running_process():
     assert status["NoNewPrivs"] == "1"
     assert status["Seccomp"] == "2"
     assert status["CapInh"] == "0" * 16
-    allowed = {12, 38, 39, 2, 19}  # NET_ADMIN, PERFMON, BPF, DAC_READ_SEARCH, SYS_PTRACE
+    allowed = {12, 38, 39, 2}  # NET_ADMIN, PERFMON, BPF, DAC_READ_SEARCH
     for kind in ("CapPrm", "CapEff", "CapBnd"):
         held = {bit for bit in range(64) if int(status[kind], 16) >> bit & 1}
         assert held <= allowed, f"{kind}: {held - allowed}"
@@ -67,13 +70,15 @@ def the_hardening_holds_in_the_running_process():
         assert command(*inside, "sh", "-c", f": >>{path}", check=False).returncode != 0, f"{path} can be written"
     command(*inside, "mkdir", "/sys/fs/bpf/bpfchain/bct")
     os.rmdir("/sys/fs/bpf/bpfchain/bct")
-    assert "rw" in mounts["/sys/fs/bpf"], mounts["/sys/fs/bpf"]
+    assert command(*inside, "mkdir", "/sys/fs/bpf/bct", check=False).returncode != 0, "pins of others can be written"
 
 
 @case
 def what_the_hardening_must_not_take_away_is_there():
     with Host() as host:
         host.run_chain()
+        for path in ("/sys/kernel/btf/vmlinux", "/proc/cmdline"):
+            command("nsenter", f"--target={main_pid()}", "--mount", "--", "cmp", "--bytes=16", path, path)
         details = client_json("interfaces")
         eth0 = next(item for item in details if item["name"] == "eth0")
         assert eth0["driver"] == "veth", eth0
@@ -91,7 +96,8 @@ def folders_are_there_with_their_rights():
     for path, mode in expected.items():
         found = os.stat(path)
         assert (stat.S_IMODE(found.st_mode), found.st_uid) == (mode, 0), f"{path}: {oct(found.st_mode)}"
-    private = os.stat("/run/bpfchain/private")
+    private = os.stat(PRIVATE)
+    assert private.st_uid == 0
     assert stat.S_ISSOCK(private.st_mode) and stat.S_IMODE(private.st_mode) == 0o600, oct(private.st_mode)
 
 
@@ -101,8 +107,84 @@ def it_starts_before_the_network():
     assert "network-pre.target" in before, before
     for manager in ("systemd-networkd.service",):
         assert "network-pre.target" in show(manager, "After").split()
-    assert show(UNIT, "DefaultDependencies") == "no"
-    assert "sysinit.target" not in show(UNIT, "After").split()
+    for unit in (UNIT, SOCKET):
+        assert show(unit, "DefaultDependencies") == "no"
+        for late in ("sysinit.target", "basic.target", "sockets.target", "dbus.socket", "dbus.service"):
+            assert late not in show(unit, "After").split(), f"{unit} comes after {late}"
+    assert SOCKET in show(UNIT, "After").split()
+    # Its state is there by then, wherever /var is.
+    assert "/var/lib/bpfchain" in show(UNIT, "RequiresMountsFor").split(), show(UNIT, "RequiresMountsFor")
+
+
+@case
+def it_starts_where_the_folder_for_pins_was_removed():
+    with Host() as host:
+        systemctl("stop", UNIT)
+        shutil.rmtree("/sys/fs/bpf/bpfchain")
+        systemctl("start", UNIT)
+        host.run_chain()
+        assert stat.S_IMODE(os.stat("/sys/fs/bpf/bpfchain").st_mode) == 0o700
+
+
+@case
+def what_it_makes_for_others_can_be_read():
+    """Whatever its umask is."""
+    with Host() as host:
+        shutil.rmtree("/etc/bpfchain/chains.d")
+        shutil.rmtree("/run/bpfchain/chains.d")
+        shutil.copy("/etc/bpfchain/objects/verdict.bpf.o", "/root/")
+        document = {"programs": {"a": {"object": "verdict.bpf.o", "function": "xdp_verdict"}},
+                    "chains": [{"interfaces": ["eth0"], "hook": "xdp", "programs": ["a"]}]}
+        with open("/root/made.json", "w", encoding="utf-8") as file:
+            json.dump(document, file)
+        client("apply", "/root/made.json")
+        host.wait_chain()
+        for path, mode in {"/etc/bpfchain/chains.d": 0o755, "/etc/bpfchain/chains.d/made.json": 0o644,
+                           "/etc/bpfchain/objects/made": 0o755}.items():
+            assert stat.S_IMODE(os.stat(path).st_mode) == mode, f"{path}: {oct(os.stat(path).st_mode)}"
+        os.makedirs("/run/bpfchain/chains.d", exist_ok=True)
+
+
+@case
+def clients_wait_while_it_is_not_up():
+    with Host() as host:
+        host.run_chain()
+        host.drop_in("[Service]\nExecStartPre=/usr/bin/sleep 1\n")
+        made = os.stat(PRIVATE).st_ino
+        systemctl("restart", "--no-block", UNIT)
+        while show(UNIT, "ActiveState") == "active":
+            pass
+        assert client_json("status")["manager"]["state"] == "running"
+        assert os.stat(PRIVATE).st_ino == made, "a restart made another socket, and lost who waited at the first"
+
+
+@case
+def the_socket_goes_when_the_service_is_stopped():
+    """So that the timer of the metrics, for one, does not start what was stopped."""
+    with Host():
+        stopped = systemctl("stop", UNIT)
+        assert "activated by" not in stopped.stderr, stopped.stderr
+        assert show(SOCKET, "ActiveState") == "inactive" and not os.path.exists(PRIVATE)
+        systemctl("start", METRICS)
+        assert show(UNIT, "ActiveState") == "inactive"
+        systemctl("start", UNIT)
+        assert show(SOCKET, "ActiveState") == "active"
+        client("status")
+
+
+@case
+def without_the_socket_unit_it_makes_the_socket_itself():
+    with Host():
+        systemctl("stop", UNIT)
+        systemctl("mask", "--runtime", SOCKET)
+        try:
+            systemctl("start", UNIT)
+            client("status")
+            assert stat.S_IMODE(os.stat(PRIVATE).st_mode) == 0o600
+        finally:
+            systemctl("stop", UNIT)
+            systemctl("unmask", "--runtime", SOCKET)
+            systemctl("start", UNIT)
 
 
 @case
