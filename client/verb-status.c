@@ -153,6 +153,8 @@ static void show_interface(Grid *grid, json_object *interface) {
         }
         if (json_truth(interface, "up"))
                 grid_cell(grid, STYLE_GOOD, "up");
+        else if (!strempty(json_text(interface, "held")))
+                grid_cell(grid, STYLE_BAD, "held down");
         else
                 grid_cell(grid, STYLE_WARNING, "down");
         grid_cell(grid, STYLE_NONE, strempty_to(driver, json_text(interface, "kind")));
@@ -160,6 +162,11 @@ static void show_interface(Grid *grid, json_object *interface) {
         others = json_join(json_list(interface, "alternative-names"), ", ");
         if (!strempty(others))
                 grid_cellf(grid, STYLE_DIM, "also %s", others);
+        if (!strempty(json_text(interface, "held"))) {
+                grid_row(grid, LAYOUT_PROBLEM, NULL);
+                grid_cell(grid, STYLE_BAD, json_text(interface, "held"));
+                grid_wrap(grid);
+        }
 }
 
 /* "1.2 MB" on a terminal, "1234567 bytes" elsewhere. */

@@ -38,7 +38,8 @@ static int interface_enumerate(sd_bus *bus, const char *prefix, void *userdata, 
 
 static int property_simple(sd_bus *bus, const char *path, const char *interface_name, const char *property,
                            sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
-        Interface *interface = interface_from_path(userdata, path);
+        BusContext *context = userdata;
+        Interface *interface = interface_from_path(context, path);
 
         if (!interface)
                 return -ENOENT;
@@ -46,6 +47,8 @@ static int property_simple(sd_bus *bus, const char *path, const char *interface_
                 return wire_append_string(reply, interface->name);
         if (streq(property, "Kind"))
                 return wire_append_string(reply, interface->link.kind);
+        if (streq(property, "Held"))
+                return wire_append_string(reply, manager_interface_held(context->manager, interface));
         if (streq(property, "Index"))
                 return sd_bus_message_append(reply, "i", interface->link.ifindex);
         if (streq(property, "Up"))
@@ -160,6 +163,7 @@ static const sd_bus_vtable interface_vtable[] = {
         SD_BUS_PROPERTY("Kind", "s", property_simple, 0, BUS_CHANGES),
         SD_BUS_PROPERTY("Driver", "s", property_driver, 0, BUS_CONSTANT),
         SD_BUS_PROPERTY("Up", "b", property_simple, 0, BUS_CHANGES),
+        SD_BUS_PROPERTY("Held", "s", property_simple, 0, BUS_CHANGES),
         SD_BUS_PROPERTY("Mtu", "u", property_simple, 0, BUS_CHANGES),
         SD_BUS_PROPERTY("Master", "u", property_simple, 0, BUS_CHANGES),
         SD_BUS_PROPERTY("XdpFeatures", "as", property_xdp_features, 0, BUS_SILENT),

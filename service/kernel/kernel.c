@@ -4,6 +4,7 @@
 #include "kernel/guard-programs.h"
 #include "kernel/inspect.h"
 #include "kernel/interface-details.h"
+#include "kernel/interface-state.h"
 #include "kernel/libbpf-callbacks.h"
 #include "kernel/map-access.h"
 #include "kernel/program.h"
@@ -89,5 +90,6 @@ const KernelOps kernel_ops = {
         .simulation_run = kernel_simulation_run,
         .simulation_free = kernel_simulation_free,
         .interface_details = kernel_interface_details,
+        .interface_set_up = kernel_interface_set_up,
         .interface_foreign = kernel_interface_foreign,
 };

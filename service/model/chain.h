@@ -81,6 +81,7 @@ typedef struct Chain {
         uint64_t generation; /* in which it last changed */
         bool restore_set;    /* documents say whether it is put back, else the settings do */
         RestorePolicy restore;
+        bool fail_closed;        /* what runs was put on its hook with it, or confirmed with it */
         Restores restores;       /* kept by the guard, as is all below */
         char *held;              /* why it is not put back now, a sentence; NULL: it may be */
         uint64_t held_until;     /* microseconds, CLOCK_BOOTTIME; UINT64_MAX: until somebody asks for it */

@@ -106,11 +106,22 @@ static int write_files(Manager *manager, Snapshot *snapshot, const Store *to, Er
         return r;
 }
 
+void manager_tell_deadline(Manager *manager) {
+        uint64_t deadline = holdings_deadline(manager);
+
+        if (manager->pending.generation > 0)
+                deadline = MIN2(deadline, manager->pending.deadline);
+        if (deadline == manager->told_deadline)
+                return;
+        manager->told_deadline = deadline;
+        OBSERVE(manager, deadline_changed, deadline);
+}
+
 static void set_deadline(Manager *manager, uint64_t generation, uint64_t timeout) {
         manager->pending = (Pending){};
         if (generation > 0)
                 manager->pending = (Pending){ generation, usec_now(CLOCK_BOOTTIME) + timeout };
-        OBSERVE(manager, deadline_changed, generation > 0 ? manager->pending.deadline : UINT64_MAX);
+        manager_tell_deadline(manager);
 }
 
 /* The new state is in effect: it becomes the manager's. */
@@ -128,6 +139,7 @@ static void adopt_state(Manager *manager, Store *store, Desired **desired, Probl
         manager->n_document_problems = *n_problems;
         *n_problems = 0;
         manager->generation = generation;
+        holdings_update(manager);
         (void) state_save(manager);
         manager_refresh_problems(manager);
         log_with(LOG_INFO, &fields, "Generation %" PRIu64 " is running (%s)", generation, origin);
@@ -370,6 +382,8 @@ void manager_deadline(Manager *manager) {
         uint64_t generation;
         int r;
 
+        manager->told_deadline = UINT64_MAX; /* the timer is off now */
+        holdings_update(manager);
         if (manager->pending.generation == 0 || usec_now(CLOCK_BOOTTIME) < manager->pending.deadline)
                 return;
         r = go_back(manager, "it was not confirmed in time", &generation, &error);
@@ -496,6 +510,7 @@ int manager_detach_all(Manager *manager, const ChangeOptions *options, uint64_t 
         }
         snapshot_done(&manager->previous);
         manager->generation = generation;
+        holdings_update(manager);
         (void) state_save(manager);
         manager_refresh_problems(manager);
         OBSERVE(manager, generation_committed, generation, origin_of(options));

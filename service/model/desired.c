@@ -216,7 +216,7 @@ static int fragment_compare(const void *a, const void *b) {
         return x < y ? -1 : x > y; /* both in the array of one document */
 }
 
-static bool chain_def_matches(const ChainDef *def, const LinkRecord *link, Hook hook) {
+bool chain_def_matches(const ChainDef *def, const LinkRecord *link, Hook hook) {
         if (def->hook != hook)
                 return false;
         STRV_FOREACH (pattern, def->interfaces)
@@ -356,6 +356,7 @@ static int merge_fragment(Wanted *wanted, const ChainDef *def, const Fragments *
                 wanted->restore_set = true;
         }
         wanted->detached = wanted->detached || def->detached;
+        wanted->fail_closed = wanted->fail_closed || def->fail_closed;
         if (!strv_contains(wanted->documents, def->document->name))
                 return strv_append(&wanted->documents, def->document->name);
         return 0;

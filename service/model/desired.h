@@ -51,6 +51,7 @@ typedef struct Wanted {
         RestorePolicy restore; /* the most cautious that a fragment names: never, limited, always */
         bool restore_set;
         bool detached;
+        bool fail_closed; /* a fragment says so */
         char **documents; /* NULL-terminated names, in order, none twice */
 } Wanted;
 
@@ -64,6 +65,9 @@ int desired_chain(const Desired *desired, const LinkRecord *link, Hook hook, Wan
 /* The fragments that make up the chain, in order. The caller frees the array; NULL and 0 where there is none. */
 int desired_fragments(const Desired *desired, const LinkRecord *link, Hook hook, const ChainDef ***ret,
                       size_t *ret_n);
+
+/* Is the fragment one of this hook of the interface? */
+bool chain_def_matches(const ChainDef *def, const LinkRecord *link, Hook hook);
 
 /* Does the document have a fragment for this hook of the interface? */
 bool desired_document_wants(const Desired *desired, const char *document, const LinkRecord *link, Hook hook);

@@ -451,7 +451,7 @@ static int read_chain(Document *document, json_object *value, size_t index, Erro
                 { "interfaces", JSON_ARRAY, true }, { "hook", JSON_STRING, true }, { "mode", JSON_STRING },
                 { "order", JSON_INTEGER },          { "programs", JSON_ARRAY },    { "sequence", JSON_ARRAY },
                 { "without", JSON_ARRAY },          { "detached", JSON_BOOLEAN },  { "description", JSON_STRING },
-                { "counters", JSON_STRING },        { "restore", JSON_STRING },
+                { "counters", JSON_STRING },        { "restore", JSON_STRING },    { "fail-closed", JSON_BOOLEAN },
         };
         ChainDef *def = &document->chains[index];
         JsonReader reader;
@@ -476,6 +476,9 @@ static int read_chain(Document *document, json_object *value, size_t index, Erro
         def->order = (unsigned) order;
 
         r = json_reader_boolean(&reader, "detached", &def->detached);
+        if (r < 0)
+                return r;
+        r = json_reader_boolean(&reader, "fail-closed", &def->fail_closed);
         if (r < 0)
                 return r;
         r = read_interfaces(def, &reader);

@@ -73,9 +73,10 @@ typedef struct ChainDef {
         unsigned order;
         SlotDef *slots;
         size_t n_slots;
-        char **sequence; /* NULL-terminated or NULL: in what order the named programs stand */
-        char **without;  /* NULL-terminated or NULL: programs of other fragments that are left out */
-        bool detached;   /* the chain is kept off its hook */
+        char **sequence;  /* NULL-terminated or NULL: in what order the named programs stand */
+        char **without;   /* NULL-terminated or NULL: programs of other fragments that are left out */
+        bool detached;    /* the chain is kept off its hook */
+        bool fail_closed; /* the interface is kept down until the chain runs */
 } ChainDef;
 
 struct Document {

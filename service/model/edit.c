@@ -161,6 +161,8 @@ static json_object *edit_json(const Edit *edit, const Chain *chain) {
         if (edit->present && edit->present->restore_set)
                 json_object_object_add(o, "restore",
                                        json_object_new_string(restore_policy_to_string(edit->present->restore)));
+        if (edit->present && edit->present->fail_closed)
+                json_object_object_add(o, "fail-closed", json_object_new_boolean(true));
         if (edit->ordered)
                 json_object_object_add(o, "sequence", names_json(edit->sequence));
         if (!is_empty(edit->without))
@@ -187,7 +189,7 @@ static bool can_go(Manager *manager, const Edit *edit, const ChangeOptions *opti
 /* What somebody wrote into the edit's document by hand counts as well. */
 static bool has_something(const Edit *edit) {
         return !is_empty(edit->programs) || !is_empty(edit->without) || edit->ordered || edit->detached ||
-               (edit->present && edit->present->counters_set);
+               (edit->present && (edit->present->counters_set || edit->present->fail_closed));
 }
 
 static int edit_finish(Manager *manager, Edit *edit, const Chain *chain, const ChangeOptions *options,

@@ -351,6 +351,9 @@ typedef struct KernelOps {
         /* Driver and features of an interface; asked when somebody looks. */
         int (*interface_details)(void *userdata, int ifindex, const char *name, InterfaceDetails *ret);
 
+        /* Sets an interface up or down. -ENODEV: it is gone. */
+        int (*interface_set_up)(void *userdata, int ifindex, bool up);
+
         /* Foreign programs on the hooks of an interface; the caller frees the array. `own` are our attachments
          * there (n_own may be 0). */
         int (*interface_foreign)(void *userdata, int ifindex, KernelAttachment *const *own, size_t n_own,

@@ -6,6 +6,7 @@
  * its kin), edit.c (edits of a chain), reconcile.c (interfaces), transaction*.c, state.c.
  */
 
+#include "model/holding.h"
 #include "model/manager.h"
 
 /* What can be gone back to. */
@@ -38,6 +39,7 @@ struct Manager {
         uint64_t generation;
         Snapshot previous;
         Pending pending;
+        uint64_t told_deadline; /* the observer knows of it, UINT64_MAX: none */
 
         Problem *problems;
         size_t n_problems;
@@ -45,6 +47,8 @@ struct Manager {
         size_t n_document_problems;
         Problem *noted; /* by manager_note_problem() */
         size_t n_noted;
+
+        Holdings holdings;
 
         struct Guard *guard; /* NULL: none */
 
@@ -77,6 +81,9 @@ void manager_drop_attachment(Manager *manager, Chain *chain);
 
 /* Asks for manager_reconcile() to be called soon. */
 void manager_want_reconcile(Manager *manager);
+
+/* Tells the observer when manager_deadline() is to be called. */
+void manager_tell_deadline(Manager *manager);
 
 /* state.c: what runs, in RUN/state.json, so that the next service can adopt it. */
 int state_save(Manager *manager);

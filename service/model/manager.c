@@ -49,6 +49,7 @@ int manager_new(const Paths *paths, const KernelOps *ops, void *ops_userdata, co
         manager->kernel = ops_userdata;
         manager->observer = observer;
         manager->observer_userdata = observer_userdata;
+        manager->told_deadline = UINT64_MAX;
         *ret = manager;
         return 0;
 }
@@ -72,6 +73,7 @@ Manager *manager_free(Manager *manager) {
         table_done(&manager->chains);
         table_done(&manager->programs);
         table_done(&manager->interfaces);
+        holdings_done(&manager->holdings);
         store_done(&manager->store);
         desired_unref(manager->desired);
         snapshot_done(&manager->previous);

@@ -92,7 +92,8 @@ int manager_withdraw(Manager *manager, const char *name, const ChangeOptions *op
                      Error *error);
 int manager_confirm(Manager *manager, uint64_t generation, Error *error);
 int manager_rollback(Manager *manager, uint64_t generation, uint64_t *ret_generation, Error *error);
-void manager_deadline(Manager *manager); /* the confirmation did not come: goes back */
+/* The confirmation did not come: goes back. An interface is to be set down or up once more. */
+void manager_deadline(Manager *manager);
 
 /* Edits of a chain. They become a document of their own, "edit-INTERFACE-HOOK", in the layer that options say.
  * anchor: "first", "last", "before:NAME", "after:NAME". */
@@ -140,6 +141,8 @@ int manager_read_chain_counters(Manager *manager, Chain *chain, ChainCounters *r
 /* How often the chain's program ran since it was put on its hook (or exchanged last), and how long in all. -ENODATA:
  * nothing runs, or the kernel does not keep such statistics. */
 int manager_read_run_time(Manager *manager, Chain *chain, uint64_t *ret_count, uint64_t *ret_nsec);
+/* Why "fail-closed" keeps it down, a sentence; NULL: it does not. */
+const char *manager_interface_held(const Manager *manager, const Interface *interface);
 int manager_interface_details(Manager *manager, Interface *interface, InterfaceDetails *ret);
 int manager_interface_foreign(Manager *manager, Interface *interface, ForeignInfo **ret, size_t *ret_n);
 Guard *manager_guard(Manager *manager); /* NULL: there is none */

@@ -48,6 +48,7 @@ static int add_interface(Manager *manager, const LinkRecord *link) {
                 return r;
         }
         OBSERVE(manager, interface_added, interface);
+        holdings_link_changed(manager, interface);
         return 0;
 }
 
@@ -83,6 +84,7 @@ int manager_link_changed(Manager *manager, const LinkRecord *link) {
                 link_record_done(&interface->link);
                 interface->link = copy;
                 OBSERVE(manager, interface_changed, interface);
+                holdings_link_changed(manager, interface);
                 return 0;
         }
 
@@ -394,6 +396,8 @@ int manager_reconcile(Manager *manager) {
         }
         r = follow_interfaces(manager);
         moved = r > 0;
+        /* Building chains takes time, in which no packet is to pass. */
+        holdings_update(manager);
         if (r >= 0)
                 r = transaction_new(manager, manager->desired, NULL, &t);
         if (r >= 0)
@@ -404,6 +408,7 @@ int manager_reconcile(Manager *manager) {
                 log_error("Chains could not be brought to what is wanted: %s",
                           error.message ? error.message : strerror(-r));
         manager->ready = true;
+        holdings_update(manager);
         if (first || moved || (t && transaction_changed_anything(t)))
                 (void) state_save(manager);
         manager_refresh_problems(manager);

@@ -85,6 +85,15 @@ static json_object *chain_json(const Target *target, const char *interface, Hook
                 add_string(o, "reason", target->error.message);
         if (target->action == TARGET_WAIT)
                 add_string(o, "reason", "there is no such interface");
+        if (target->wanted.fail_closed)
+                json_object_object_add(o, "fail-closed", json_object_new_boolean(true));
+        if (target->wanted.fail_closed && target->action == TARGET_WAIT)
+                add_string(
+                        o, "reason",
+                        "there is no such interface; when it comes it is kept down (\"fail-closed\") until the chain "
+                        "runs");
+        if (target->wanted.fail_closed && target->action == TARGET_FAIL)
+                add_string(o, "note", "\"fail-closed\": the interface is kept down until the chain runs");
         if (target->reattach)
                 add_string(o, "note", "the XDP mode changes: the chain leaves its hook for a moment");
         return o;

@@ -49,6 +49,7 @@ static json_object *chain_json(const Chain *chain) {
         add_number(o, "generation", chain->generation);
         add_number(o, "retired-packets", chain->retired_packets);
         add_number(o, "retired-bytes", chain->retired_bytes);
+        json_object_object_add(o, "fail-closed", json_object_new_boolean(chain->fail_closed));
         STRV_FOREACH (document, chain->documents)
                 json_object_array_add(documents, json_object_new_string(*document));
         json_object_object_add(o, "documents", documents);
@@ -117,6 +118,7 @@ int state_save(Manager *manager) {
         json_object_object_add(root, "programs", programs);
         if (manager->guard)
                 json_object_object_add(root, "guard", guard_save(manager->guard));
+        json_object_object_add(root, "held-interfaces", holdings_json(manager));
         TABLE_FOREACH (Chain, chain, &manager->chains)
                 if (chain->attachment)
                         json_object_array_add(chains, chain_json(chain));
@@ -253,6 +255,7 @@ static int load_chain(Manager *manager, json_object *o) {
         chain->info.program_id = (uint32_t) get_number(o, "program-id");
         chain->retired_packets = get_number(o, "retired-packets");
         chain->retired_bytes = get_number(o, "retired-bytes");
+        chain->fail_closed = json_object_get_boolean(json_object_object_get(o, "fail-closed"));
         chain->state = CHAIN_STATE_WAITING;
         r = free_and_strdup(&chain->signature, signature);
         if (r >= 0)
@@ -342,7 +345,7 @@ static int load_all(Manager *manager, json_object *root) {
                 if (r < 0)
                         return r;
         }
-        return 0;
+        return holdings_load(manager, get_array(root, "held-interfaces", 65536));
 }
 
 static void forget_all(Manager *manager) {
@@ -351,6 +354,7 @@ static void forget_all(Manager *manager) {
         TABLE_FOREACH (Program, program, &manager->programs)
                 program_free(program);
         manager->chains.n = manager->programs.n = 0;
+        holdings_done(&manager->holdings);
 }
 
 int state_load(Manager *manager) {

@@ -214,6 +214,10 @@ int target_apply(Transaction *t, Target *target, uint64_t generation) {
         if (target->keeps_mode && target->action == TARGET_BUILD)
                 manager_want_reconcile(manager);
 
+        if (target->action == TARGET_BUILD || target->action == TARGET_KEEP)
+                chain->fail_closed = target->wanted.fail_closed;
+        else if (!chain->attachment)
+                chain->fail_closed = false;
         state = state_after(target);
         reason = reason_after(t, target);
         different = looks_different(target, state, reason);

@@ -103,7 +103,14 @@ typedef struct FakeForeign {
 
 #define FAKE_INTERFACES_MAX 512
 
+/* What was done to an interface by KernelOps.interface_set_up(). */
+typedef struct FakeAdminState {
+        unsigned downs, ups;
+} FakeAdminState;
+
 struct FakeKernel {
+        FakeAdminState admin[FAKE_INTERFACES_MAX]; /* by ifindex */
+        int admin_error;                           /* of the next ones, 0: they work */
         KernelProgram **programs;
         size_t n_programs, live_programs;
         KernelFused **fused;

@@ -441,6 +441,31 @@ static int interface_details(void *userdata, int ifindex, const char *name, Inte
         return 0;
 }
 
+static int interface_set_up(void *userdata, int ifindex, bool up) {
+        FakeKernel *fake = userdata;
+        FakeAdminState *state;
+
+        assert_true(ifindex > 0 && ifindex < FAKE_INTERFACES_MAX);
+        if (fake->admin_error < 0)
+                return fake->admin_error;
+        state = &fake->admin[ifindex];
+        state->downs += !up;
+        state->ups += up;
+        return 0;
+}
+
+unsigned fake_set_downs(const FakeKernel *fake, int ifindex) {
+        return fake->admin[ifindex].downs;
+}
+
+unsigned fake_set_ups(const FakeKernel *fake, int ifindex) {
+        return fake->admin[ifindex].ups;
+}
+
+void fake_fail_admin(FakeKernel *fake, int error) {
+        fake->admin_error = error;
+}
+
 static int interface_foreign(void *userdata, int ifindex, KernelAttachment *const *own, size_t n_own,
                              ForeignInfo **ret, size_t *ret_n) {
         FAKE_QUIET;
@@ -536,5 +561,6 @@ const KernelOps fake_kernel_ops = {
         .simulation_run = fake_simulation_run,
         .simulation_free = fake_simulation_free,
         .interface_details = interface_details,
+        .interface_set_up = interface_set_up,
         .interface_foreign = interface_foreign,
 };

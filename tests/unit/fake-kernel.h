@@ -74,6 +74,10 @@ void fake_precede(FakeKernel *fake, int ifindex, Hook hook, uint32_t program_id)
 unsigned fake_guard_demands(const FakeKernel *fake);
 const char *fake_guard_demand(const FakeKernel *fake);
 void fake_guard_refuse(FakeKernel *fake, int least, int error);
+/* How often an interface was set down and up; further ones fail with this errno (0: they work). */
+unsigned fake_set_downs(const FakeKernel *fake, int ifindex);
+unsigned fake_set_ups(const FakeKernel *fake, int ifindex);
+void fake_fail_admin(FakeKernel *fake, int error);
 /* Rows of the chain that is attached there. */
 uint64_t *fake_counters(FakeKernel *fake, int ifindex, Hook hook, unsigned seat);
 /* The seats in their order on a hook: what packets would pass, each counted as `verdict` in its row, as the level of

@@ -38,6 +38,7 @@ typedef struct Fixture {
         char *report;
         Error error;           /* of the last change */
         ChangeOptions options; /* for the next changes */
+        bool holds;            /* an interface, so that there may be a deadline */
         bool totals_unknown;   /* what the manager remembers of them was tampered with */
 } Fixture;
 
