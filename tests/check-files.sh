@@ -54,6 +54,23 @@ actions_declared() {
                 done
 }
 
+# SELinux interfaces are documented as reference policy wants it, and in the manual page.
+SELINUX_SUPPORT=/usr/share/selinux/devel/include/support
+interfaces_documented() {
+        local name
+
+        {
+                echo '<policy><layer name="services"><summary>Services</summary>'
+                (cd "$ROOT" && python3 "$SELINUX_SUPPORT/segenxml.py" -w -m selinux/bpfchain)
+                echo '</layer></policy>'
+        } >"$TREE/policy.xml"
+        xmllint --nonet --noout --dtdvalid "$SELINUX_SUPPORT/policy.dtd" "$TREE/policy.xml"
+        sed -n "s/^interface(\`\([a-z_]*\)',\`$/\1/p" "$ROOT/selinux/bpfchain.if" |
+                while IFS= read -r name; do
+                        grep -q "Fn $name " "$ROOT/man/bpfchain-selinux.8" || echo "bpfchain-selinux.8 lacks $name"
+                done
+}
+
 TREE="$(mktemp -d)"
 trap 'rm -rf "$TREE"' EXIT
 check systemd-analyze 'bpfchaind.service' unit "$BUILD/systemd/bpfchaind.service"
@@ -63,6 +80,9 @@ for file in "$ROOT"/dbus/*.conf "$ROOT"/dbus/*.xml "$ROOT"/polkit/*.policy; do
         check xmllint "${file#"$ROOT"/} is XML" xmllint --nonet --noout "$file"
 done
 check grep 'polkit actions that are asked for are declared' actions_declared
+if [[ -e $SELINUX_SUPPORT/segenxml.py ]]; then
+        check xmllint 'SELinux interfaces are documented' interfaces_documented
+fi
 for file in "$ROOT"/man/*.[1-8]; do
         if [[ -e $file ]]; then
                 check mandoc "${file#"$ROOT"/}" mandoc -T lint -W warning "$file"
