@@ -16,7 +16,7 @@
 #include "util/string-table.h"
 
 #define VALUE_DEPTH_MAX   32U         /* types within each other */
-#define VALUE_SIZE_MAX    (1U << 30)  /* bytes of a type */
+#define VALUE_SIZE_MAX    (1U << 28)  /* bytes of a type */
 #define VALUE_WEIGHT_MAX  (64U << 20) /* values printed for one of the type */
 #define VALUE_MEMBERS_MAX (1U << 16)  /* of one struct, those of anonymous members included */
 
