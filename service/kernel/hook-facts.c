@@ -118,7 +118,7 @@ int hook_facts_parse(const void *data, size_t size, GuardFact *ret) {
                 .ifindex = (int) record->ifindex,
                 .hook = hook_of(record),
                 .program_id = record->program_id,
-                .result = record->result,
+                .result = MIN2(record->result, 0), /* of a link its descriptor */
                 .boottime = record->boottime / 1000,
         };
         r = act_of(record, &fact.act);

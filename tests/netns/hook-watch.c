@@ -2,11 +2,13 @@
 /*
  * What the service's source of facts (kernel/hook-facts.h) tells, for test-hook-facts.py: a JSON object a line, first
  * {"complete": …} or {"reason": …}, then one for each fact, or for {"lost": true}. With "count" as an argument facts
- * are only counted. At the end of standard input: {"facts": …, "lost": …}.
+ * are only counted; with "audit" it is the source of audit records (kernel/audit-records.h), with {"audits": true}
+ * and an object for each program loaded. At the end of standard input: {"facts": …, "lost": …}.
  */
 #include <json-c/json.h>
 #include <time.h>
 
+#include "kernel/audit-records.h"
 #include "kernel/hook-facts.h"
 #include "util/clock.h"
 
@@ -27,6 +29,18 @@ static void add_int(json_object *object, const char *key, int64_t value) {
 
 static void add_text(json_object *object, const char *key, const char *value) {
         json_object_object_add(object, key, json_object_new_string(value ? value : ""));
+}
+
+static void add_who(json_object *object, const Culprit *who) {
+        add_int(object, "pid", who->pid);
+        add_int(object, "uid", who->has_uid ? (int64_t) who->uid : -1);
+        add_int(object, "login-uid", who->has_login_uid ? (int64_t) who->login_uid : -1);
+        add_text(object, "comm", who->comm);
+        add_text(object, "executable", who->executable);
+        add_text(object, "command", who->command);
+        add_text(object, "cgroup", who->cgroup);
+        add_text(object, "unit", who->unit);
+        add_text(object, "unknown", who->unknown);
 }
 
 static void on_fact(const GuardFact *fact, void *userdata) {
@@ -50,14 +64,20 @@ static void on_fact(const GuardFact *fact, void *userdata) {
         add_int(object, "result", fact->result);
         add_int(object, "time", (int64_t) fact->boottime);
         add_int(object, "told", (int64_t) usec_now(CLOCK_BOOTTIME));
-        add_int(object, "pid", fact->who.pid);
-        add_int(object, "uid", fact->who.has_uid ? (int64_t) fact->who.uid : -1);
-        add_text(object, "comm", fact->who.comm);
-        add_text(object, "executable", fact->who.executable);
-        add_text(object, "command", fact->who.command);
-        add_text(object, "cgroup", fact->who.cgroup);
-        add_text(object, "unit", fact->who.unit);
-        add_text(object, "unknown", fact->who.unknown);
+        add_who(object, &fact->who);
+        print(object);
+}
+
+static void on_audit(uint32_t program_id, const Culprit *who, void *userdata) {
+        Watch *watch = userdata;
+        json_object *object = json_object_new_object();
+
+        watch->facts++;
+        if (who) {
+                add_int(object, "program", program_id);
+                add_who(object, who);
+        } else
+                json_object_object_add(object, "audits", json_object_new_boolean(true));
         print(object);
 }
 
@@ -79,7 +99,9 @@ static int on_input(sd_event_source *source, int fd, uint32_t events, void *user
 int main(int argc, char **argv) {
         Watch watch = { .count_only = argc > 1 && streq(argv[1], "count") };
         json_object *object = json_object_new_object();
+        _cleanup_(audit_records_freep) AuditRecords *audit = NULL;
         _cleanup_(hook_facts_freep) HookFacts *facts = NULL;
+        bool audits = argc > 1 && streq(argv[1], "audit");
         const char *reason = NULL;
         sd_event *event = NULL;
         bool complete = false;
@@ -88,7 +110,8 @@ int main(int argc, char **argv) {
         if (!object || sd_event_default(&event) < 0 ||
             sd_event_add_io(event, NULL, STDIN_FILENO, EPOLLIN, on_input, NULL) < 0)
                 return EXIT_FAILURE;
-        r = hook_facts_new(event, on_fact, &watch, &complete, &reason, &facts);
+        r = audits ? audit_records_new(event, on_audit, &watch, &reason, &audit)
+                   : hook_facts_new(event, on_fact, &watch, &complete, &reason, &facts);
         if (r < 0) {
                 add_text(object, "reason", reason);
                 add_text(object, "error", strerror(-r));
@@ -99,6 +122,7 @@ int main(int argc, char **argv) {
         print(object);
         r = sd_event_loop(event);
         facts = hook_facts_free(facts);
+        audit = audit_records_free(audit);
         object = json_object_new_object();
         add_int(object, "facts", watch.facts);
         add_int(object, "lost", watch.lost);
