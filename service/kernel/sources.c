@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "kernel/sources.h"
 
+#include "kernel/audit-records.h"
 #include "kernel/culprits.h"
 #include "kernel/guard-programs.h"
 #include "kernel/hook-facts.h"
@@ -26,6 +27,7 @@ struct Sources {
         TcEvents *tc;
         PinWatch *pins;
         HookFacts *facts;
+        AuditRecords *audit;
         sd_event_source *attempts; /* NULL while the guard's programs are not there */
         bool watching;
         bool facts_complete;
@@ -37,6 +39,7 @@ static void close_all(Sources *sources) {
         sources->tc = tc_events_free(sources->tc);
         sources->pins = pin_watch_free(sources->pins);
         sources->facts = hook_facts_free(sources->facts);
+        sources->audit = audit_records_free(sources->audit);
         sources->facts_complete = false;
         guard_set_facts_complete(sources->guard, false);
         sources->watching = false;
@@ -130,6 +133,15 @@ static void on_fact(const GuardFact *fact, void *userdata) {
                 looks_trigger(sources->looks, GUARD_LOOK_FILTERS, "hook-facts");
 }
 
+static void on_audit(uint32_t program_id, const Culprit *who, void *userdata) {
+        Sources *sources = userdata;
+
+        if (who)
+                guard_note_loader(sources->guard, program_id, who);
+        else
+                (void) guard_set_source(sources->guard, "audit", NULL);
+}
+
 static void on_attempt(const GuardAttempt *attempt, void *userdata) {
         Sources *sources = userdata;
         GuardAttempt full = *attempt;
@@ -209,6 +221,15 @@ static void open_facts(Sources *sources) {
         guard_set_facts_complete(sources->guard, sources->facts_complete);
 }
 
+static void open_audit(Sources *sources) {
+        const char *reason = NULL;
+        int r;
+
+        r = audit_records_new(sources->event, on_audit, sources, &reason, &sources->audit);
+        /* Nothing to hear of in the log: most hosts do not audit, and it only completes what others tell. */
+        (void) guard_set_source(sources->guard, "audit", r < 0 ? reason : AUDIT_RECORDS_SILENT);
+}
+
 static void open_all(Sources *sources, const Kernel *kernel) {
         Guard *guard = sources->guard;
         const char *reason = NULL;
@@ -219,6 +240,7 @@ static void open_all(Sources *sources, const Kernel *kernel) {
         /* Behind all else, so that a flood of programs does not keep callers waiting. */
         r = program_loads_new(sources->event, SD_EVENT_PRIORITY_IDLE, on_program, sources, &reason, &sources->loads);
         note(sources, "program-loads", r, reason);
+        open_audit(sources);
         r = tc_events_new(sources->event, on_tc, sources, &reason, &sources->tc);
         note(sources, "tc-events", r, reason);
         r = open_pins(sources, kernel, &reason);
@@ -244,8 +266,8 @@ static void note_interval(Sources *sources) {
 }
 
 static void turn_off(Guard *guard) {
-        static const char *const names[] = { "links", "hook-facts",   "program-loads", "tc-events",
-                                             "pins",  "pin-culprits", "interval" };
+        static const char *const names[] = { "links",     "hook-facts", "program-loads", "audit",
+                                             "tc-events", "pins",       "pin-culprits",  "interval" };
 
         for (size_t i = 0; i < ELEMENTSOF(names); i++)
                 (void) guard_set_source(guard, names[i], "\"watch\" of the settings is false");

@@ -135,6 +135,42 @@ void guard_note_load(Guard *guard, uint32_t program_id, const Culprit *who, uint
         OBSERVE(guard->manager, guard_event, &load->event, NULL);
 }
 
+static void complete(char *text, size_t size, const char *from) {
+        if (!*text)
+                snprintf(text, size, "%s", from);
+}
+
+void guard_note_loader(Guard *guard, uint32_t program_id, const Culprit *who) {
+        GuardProgram *program = program_get(guard, program_id);
+        GuardLoad *load = program ? &guard->loads[program->load] : NULL;
+        Culprit *known;
+
+        /* A program that is gone already is mostly the last one of its process. */
+        for (size_t i = 0; i < GUARD_LOADS_KEPT && !load; i++)
+                if (guard->loads[i].event.sequence > 0 && guard->loads[i].event.program_id == program_id)
+                        load = &guard->loads[i];
+        if (!load || load->event.who.pid != who->pid)
+                return;
+        known = &load->event.who;
+        if (!known->has_uid && who->has_uid) {
+                known->has_uid = true;
+                known->uid = who->uid;
+        }
+        if (!known->has_effective_uid && who->has_effective_uid) {
+                known->has_effective_uid = true;
+                known->effective_uid = who->effective_uid;
+        }
+        if (!known->has_login_uid && who->has_login_uid) {
+                known->has_login_uid = true;
+                known->login_uid = who->login_uid;
+        }
+        complete(known->comm, sizeof(known->comm), who->comm);
+        if (!*known->executable && *who->executable) {
+                complete(known->executable, sizeof(known->executable), who->executable);
+                known->unknown[0] = '\0';
+        }
+}
+
 void guard_note_unload(Guard *guard, uint32_t program_id) {
         GuardProgram *program = program_get(guard, program_id);
 

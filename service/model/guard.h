@@ -185,6 +185,8 @@ DEFINE_CLEANUP(Guard *, guard_free)
 
 /* Somebody else loaded a program. Cheap, for it may come ten thousand times a second. boottime in microseconds. */
 void guard_note_load(Guard *guard, uint32_t program_id, const Culprit *who, uint64_t boottime);
+/* More is known of who loaded a program that was noted: what was not known of them is filled in. */
+void guard_note_loader(Guard *guard, uint32_t program_id, const Culprit *who);
 void guard_note_unload(Guard *guard, uint32_t program_id);
 void guard_note_missed(Guard *guard, uint64_t n);
 /* Does it say anything about a hook that a chain uses? */

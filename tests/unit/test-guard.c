@@ -174,6 +174,40 @@ static void test_who_loaded_it(void **state) {
         fake_intrude(fx->fake, 2, HOOK_XDP, false);
 }
 
+static void test_more_of_who_loaded_it(void **state) {
+        Fixture *fx = *state;
+        Guard *guard _cleanup_(guard_freep) = start(fx, &GUARD_SETTINGS_DEFAULT, DOCUMENT);
+        Culprit gone = { .pid = 77, .gone = true, .unknown = "all but the pid" };
+        Culprit full = process(77, "thief"), other = process(78, "other");
+        uint64_t now = usec_now(CLOCK_BOOTTIME);
+        const GuardEvent *event;
+
+        full.has_login_uid = true;
+        full.login_uid = 1001;
+        snprintf(full.executable, sizeof(full.executable), "/usr/bin/thief");
+        snprintf(other.executable, sizeof(other.executable), "/usr/bin/other");
+        guard_note_load(guard, 4040, &gone, now);
+        guard_note_unload(guard, 4040);
+        guard_note_loader(guard, 4040, &other); /* the number of another process: not of this load */
+        guard_note_loader(guard, 4041, &full);
+        event = newest(guard, 1);
+        assert_string_equal(event->who.executable, "");
+        guard_note_loader(guard, 4040, &full);
+        event = newest(guard, 1);
+        assert_string_equal(event->who.executable, full.executable);
+        assert_string_equal(event->who.unknown, "");
+        assert_int_equal(event->who.login_uid, 1001);
+
+        /* What was known is of the moment of the act. */
+        guard_note_load(guard, 4050, &other, now);
+        snprintf(full.executable, sizeof(full.executable), "/usr/bin/later");
+        full.pid = 78;
+        guard_note_loader(guard, 4050, &full);
+        event = newest(guard, 2);
+        assert_string_equal(event->who.executable, other.executable);
+        assert_true(event->who.has_login_uid);
+}
+
 static void test_many_processes(void **state) {
         Fixture *fx = *state;
         Guard *guard _cleanup_(guard_freep) = start(fx, &GUARD_SETTINGS_DEFAULT, DOCUMENT);
@@ -368,6 +402,7 @@ int main(void) {
                 fx_test(test_limited),
                 fx_test(test_never),
                 fx_test(test_who_loaded_it),
+                fx_test(test_more_of_who_loaded_it),
                 fx_test(test_many_processes),
                 fx_test(test_first_place),
                 fx_test(test_pins_and_interfaces),
