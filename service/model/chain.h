@@ -83,6 +83,8 @@ typedef struct Chain {
         RestorePolicy restore;
         bool fail_closed;        /* what runs was put on its hook with it, or confirmed with it */
         Restores restores;       /* kept by the guard, as is all below */
+        Restores repins;         /* the same of its pins */
+        uint64_t repin_at;       /* microseconds, CLOCK_BOOTTIME, when they are put back; 0: they may be at once */
         char *held;              /* why it is not put back now, a sentence; NULL: it may be */
         uint64_t held_until;     /* microseconds, CLOCK_BOOTTIME; UINT64_MAX: until somebody asks for it */
         bool to_front;           /* wants a new place before all others on its hook */

@@ -128,24 +128,40 @@ static void look_at_interface(Guard *guard, Chain *chain, const Interface *inter
         }
 }
 
-static void look_at_pins(Guard *guard, Chain *chain, const ChainFacts *facts, const char *source) {
+static bool repin(Guard *guard, Chain *chain, GuardEvent *event) {
         _cleanup_error_ Error error = ERROR_INIT;
-        GuardEvent event;
 
-        if (!begins(chain, GUARD_ACT_UNPINNED, !facts->pinned))
+        if (guard->manager->ops->chain_repin(guard->manager->kernel, chain->attachment, &error) >= 0) {
+                chain->noted &= ~BIT(GUARD_ACT_UNPINNED);
+                return true;
+        }
+        if (event)
+                snprintf(event->detail, sizeof(event->detail), "%s", strna(error.message));
+        else
+                log_warning("%s: %s", chain->key, strna(error.message));
+        return false;
+}
+
+/* The chain runs on without its pins, so that putting them back is bounded like putting back the chain, but apart. */
+static void look_at_pins(Guard *guard, Chain *chain, unsigned what, const ChainFacts *facts, const char *source) {
+        RestorePolicy policy = chain->restore_set ? chain->restore : guard->settings.restore;
+        GuardEvent event;
+        uint64_t until;
+
+        if (!(what & GUARD_LOOK_PINS) || (!facts->pinned && chain->repin_at > 0) ||
+            !begins(chain, GUARD_ACT_UNPINNED, !facts->pinned))
                 return;
         event = event_on(chain, GUARD_ACT_UNPINNED, source);
         snprintf(event.pin, sizeof(event.pin), "if%d-%s", chain->ifindex, hook_to_string(chain->hook));
         (void) guard_blame(guard, &event, chain->ifindex);
-        if ((chain->restore_set ? chain->restore : guard->settings.restore) == RESTORE_POLICY_NEVER)
+        if (!restores_allow(&chain->repins, policy, &guard->settings.limits, event.boottime, &until)) {
                 event.outcome = GUARD_OUTCOME_HELD;
-        else if (guard->manager->ops->chain_repin(guard->manager->kernel, chain->attachment, &error) >= 0) {
-                event.outcome = GUARD_OUTCOME_RESTORED;
-                chain->noted &= ~BIT(GUARD_ACT_UNPINNED);
-        } else {
-                event.outcome = GUARD_OUTCOME_IMPOSSIBLE;
-                snprintf(event.detail, sizeof(event.detail), "%s", strna(error.message));
-        }
+                if (until != UINT64_MAX) {
+                        chain->repin_at = until;
+                        snprintf(event.detail, sizeof(event.detail), "too often: pinned again only after a pause");
+                }
+        } else
+                event.outcome = repin(guard, chain, &event) ? GUARD_OUTCOME_RESTORED : GUARD_OUTCOME_IMPOSSIBLE;
         (void) guard_add(guard, &event, chain);
 }
 
@@ -191,7 +207,7 @@ static void look_at(Guard *guard, Chain *chain, unsigned what, const char *sourc
                 return; /* the chain goes with it */
         look_at_hook(guard, chain, &facts, source);
         if (facts.ifindex != 0)
-                look_at_pins(guard, chain, &facts, source);
+                look_at_pins(guard, chain, what, &facts, source);
 }
 
 /* Has the hook become free that a chain waits for? */
@@ -319,14 +335,22 @@ void guard_settle(Guard *guard) {
 uint64_t guard_deadline(const Guard *guard) {
         uint64_t deadline = UINT64_MAX;
 
-        TABLE_FOREACH (Chain, chain, &guard->manager->chains)
+        TABLE_FOREACH (Chain, chain, &guard->manager->chains) {
                 if (chain->held)
                         deadline = MIN2(deadline, chain->held_until);
+                if (chain->repin_at > 0)
+                        deadline = MIN2(deadline, chain->repin_at);
+        }
         return deadline;
 }
 
 void guard_wake(Guard *guard, uint64_t now) {
         TABLE_FOREACH (Chain, chain, &guard->manager->chains) {
+                if (chain->repin_at > 0 && chain->repin_at <= now) {
+                        chain->repin_at = 0;
+                        if (chain->attachment)
+                                (void) repin(guard, chain, NULL);
+                }
                 if (!chain->held || chain->held_until > now)
                         continue;
                 chain->to_front = chain->noted & BIT(GUARD_ACT_PRECEDED);

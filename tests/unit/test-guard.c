@@ -278,6 +278,44 @@ static void test_pins_and_interfaces(void **state) {
         fx_reconcile(fx);
 }
 
+static void test_pins_are_not_fought_over(void **state) {
+        GuardSettings settings = GUARD_SETTINGS_DEFAULT;
+        Fixture *fx = *state;
+        Guard *guard _cleanup_(guard_freep) = start(fx, &settings, DOCUMENT);
+        const GuardEvent **events _cleanup_free_ = NULL;
+        uint64_t until;
+        size_t n;
+
+        for (unsigned i = 0; i <= settings.limits.limit; i++) {
+                assert_int_equal(guard_deadline(guard), UINT64_MAX);
+                fake_unpin(fx->fake, 2, HOOK_XDP);
+                guard_look(guard, GUARD_LOOK_PINS, "pins");
+        }
+        assert_int_equal(guard_get_events(guard, 0, SIZE_MAX, &events, &n), 0);
+        assert_int_equal(events[n - 1]->outcome, GUARD_OUTCOME_HELD);
+
+        /* Nothing more is told or done until the pause is over, whatever is looked at. */
+        until = guard_deadline(guard);
+        assert_true(until > usec_now(CLOCK_BOOTTIME) && until != UINT64_MAX);
+        for (unsigned i = 0; i < 10; i++) {
+                guard_look(guard, GUARD_LOOK_PINS, "pins");
+                guard_look(guard, 0, "links");
+                guard_settle(guard);
+        }
+        guard_wake(guard, until - 1);
+        assert_int_equal(guard_deadline(guard), until);
+        assert_int_equal(guard_statistics(guard)->events, settings.limits.limit + 1);
+
+        guard_wake(guard, until);
+        assert_int_equal(guard_deadline(guard), UINT64_MAX);
+        guard_look(guard, GUARD_LOOK_PINS, "pins");
+        assert_int_equal(guard_statistics(guard)->events, settings.limits.limit + 1);
+        fake_unpin(fx->fake, 2, HOOK_XDP);
+        guard_look(guard, GUARD_LOOK_PINS, "pins");
+        assert_int_equal(guard_statistics(guard)->events, settings.limits.limit + 2);
+        assert_true(guard_deadline(guard) > until);
+}
+
 static void test_tc(void **state) {
         static const char document[] = "{'programs': {'a': {'object': 'a.o'}}, 'chains': [{'interfaces': ['eth0'], "
                                        "'hook': 'tc-ingress', 'programs': ['a']}]}";
@@ -406,6 +444,7 @@ int main(void) {
                 fx_test(test_many_processes),
                 fx_test(test_first_place),
                 fx_test(test_pins_and_interfaces),
+                fx_test(test_pins_are_not_fought_over),
                 fx_test(test_tc),
                 fx_test(test_flood),
                 fx_test(test_sources),
