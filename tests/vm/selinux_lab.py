@@ -64,3 +64,8 @@ def as_service(*properties):
         return Finished(result.returncode, output)
 
     return run
+
+
+def semodule(*words):
+    """Rebuilds the policy and loads it."""
+    command("semodule", "--priority=400", *words, timeout=300)
