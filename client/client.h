@@ -40,6 +40,8 @@ typedef struct Options {
         uint64_t packet_last;
         uint64_t limit; /* packets, 0: none given */
         bool contents;
+        bool force;           /* guard mode */
+        const char *settings; /* path of a settings file, of guard test, or NULL */
         const char *pcap;     /* path of a capture, of explain */
         const char *simulate; /* path of a capture, of apply and plan */
         const char *filter;   /* pcap-filter(7), or NULL */

@@ -21,9 +21,14 @@ static const Verb verbs[] = {
         { "documents", "", 0, 0, verb_documents, "Documents of desired state and where they come from" },
         { "document", "NAME", 1, 1, verb_document, "The text of the document in effect" },
         { "monitor", "", 0, 0, verb_monitor, "Events as they come, until Ctrl-C" },
-        { "guard", "[status|log]", 0, 1, verb_guard, "What others did to hooks of chains, and who it was",
-          "\"log\" shows the last events, the oldest first; takes --limit. \"status\" (the default) says what can be "
-          "seen\non this host, and how much was." },
+        { "guard", "[status|log|mode [MODE]|test]", 0, 2, verb_guard,
+          "What others did to hooks of chains, who it was, and what is refused",
+          "\"status\" (the default) says how the guard stands, what can be seen on this host, and how much was.\n"
+          "\"log\" shows the last events, the oldest first; takes --limit.\n"
+          "\"mode\" shows the mode, or sets it until the next boot: off, observe, enforce, or settings (as these "
+          "say).\nTakes --force: although it locks out more than anybody is likely to want.\n"
+          "\"test\" says what the policy would have done to the processes that were seen in the last hours; with\n"
+          "--settings=FILE, what that file's would." },
         { "explain", "INTERFACE HOOK --pcap FILE", 1, 2, verb_explain,
           "What becomes of each packet of a capture, program by program",
           "The packets run through the chain as it runs now, over copies of its maps: nothing is sent, counted or "
@@ -122,6 +127,8 @@ static int verb_help(Client *client, int argc, char **argv) {
               "      --packet=N[-M], --limit=N         Of a capture: these packets, no more than so many\n"
               "      --filter=EXPRESSION               Of a capture: what pcap-filter(7) lets through\n"
               "      --contents                        Of \"explain\": packets as programs left them\n"
+              "      --settings=FILE, --force          Of \"guard\": try this file's policy; set a mode all the "
+              "same\n"
               "      --output=FILE                     Of \"metrics\": write to this file\n"
               "      --address=ADDRESS                 Talk to the service at this D-Bus address\n"
               "      --private[=SOCKET]                Talk to it on its private socket\n"
@@ -189,6 +196,8 @@ enum {
         OPTION_CONTENTS,
         OPTION_SIMULATE,
         OPTION_CHAIN,
+        OPTION_FORCE,
+        OPTION_SETTINGS,
 };
 
 /* Returns an exit status; with *ret_done there is nothing more to do. */
@@ -218,6 +227,8 @@ static int parse_options(int argc, char **argv, Options *options, bool *ret_help
                 { "contents", no_argument, NULL, OPTION_CONTENTS },
                 { "simulate", required_argument, NULL, OPTION_SIMULATE },
                 { "chain", required_argument, NULL, OPTION_CHAIN },
+                { "force", no_argument, NULL, OPTION_FORCE },
+                { "settings", required_argument, NULL, OPTION_SETTINGS },
                 { 0 },
         };
         int c, status = EXIT_DONE;
@@ -251,6 +262,8 @@ static int parse_options(int argc, char **argv, Options *options, bool *ret_help
                 case OPTION_CONTENTS: options->contents = true; break;
                 case OPTION_SIMULATE: options->simulate = optarg; break;
                 case OPTION_CHAIN: options->chain = optarg; break;
+                case OPTION_FORCE: options->force = true; break;
+                case OPTION_SETTINGS: options->settings = optarg; break;
                 case '?': return fail(EXIT_USAGE, "\"bpfchain help\" lists the options.");
                 }
         if (status == EXIT_DONE && options->address && options->private)

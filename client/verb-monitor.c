@@ -88,6 +88,15 @@ static void show_generation(Client *client, bool back, json_object *arguments) {
         show_line(client, label, back ? STYLE_WARNING : STYLE_GOOD, text);
 }
 
+static Style style_of_event(json_object *event) {
+        const char *verdict = json_text(event, "verdict");
+
+        if (streq(verdict, "refused"))
+                return STYLE_GOOD;
+        return streq(verdict, "allowed") || streq(json_text(event, "what"), "program-loaded") ? STYLE_NONE
+                                                                                              : STYLE_WARNING;
+}
+
 static void show_signal(Client *client, const char *path, const char *member, json_object *arguments) {
         _cleanup_free_ char *label = path_to_label(path), *text = NULL;
 
@@ -107,7 +116,8 @@ static void show_signal(Client *client, const char *path, const char *member, js
                                  added ? "added" : "removed");
         }
         if (streq(member, "Event"))
-                return show_line(client, label, STYLE_WARNING, json_text(argument(arguments, 0), "sentence"));
+                return show_line(client, label, style_of_event(argument(arguments, 0)),
+                                 json_text(argument(arguments, 0), "sentence"));
         if (streq(member, "Disturbed")) /* the guard's own line says the same */
                 return;
         if (streq(member, "Conflict"))

@@ -107,7 +107,22 @@ static const char *plural(size_t n) {
         return n == 1 ? "" : "s";
 }
 
-static void show_header(Client *client, json_object *manager, size_t n_chains, size_t n_programs) {
+/* The mode in effect, and the one that is wanted where that is another. */
+static void show_guard(Output *out, json_object *objects) {
+        json_object *guard = json_member(json_member(objects, SERVICE_ROOT "/guard"), INTERFACE_GUARD);
+        const char *mode = json_text(guard, "Mode"), *wanted_mode = json_text(guard, "ModeWanted");
+
+        if (!*mode)
+                return;
+        fputs("   guard ", out->stream);
+        if (streq(mode, wanted_mode))
+                output_text(out, streq(mode, "enforce") ? STYLE_GOOD : STYLE_NONE, mode);
+        else
+                output_printf(out, STYLE_WARNING, "%s (%s is wanted)", mode, wanted_mode);
+}
+
+static void show_header(Client *client, json_object *manager, json_object *objects, size_t n_chains,
+                        size_t n_programs) {
         Output *out = &client->output;
         const char *state = json_text(manager, "state"),
                    *kernel = json_text(json_member(manager, "capabilities"), "kernel");
@@ -122,8 +137,10 @@ static void show_header(Client *client, json_object *manager, size_t n_chains, s
         output_printf(out, STYLE_NONE, "   generation %" PRIu64, json_number(manager, "generation"));
         if (*kernel)
                 output_printf(out, STYLE_NONE, "   kernel %s", kernel);
-        output_printf(out, STYLE_NONE, "   %zu chain%s, %zu program%s\n", n_chains, plural(n_chains), n_programs,
+        output_printf(out, STYLE_NONE, "   %zu chain%s, %zu program%s", n_chains, plural(n_chains), n_programs,
                       plural(n_programs));
+        show_guard(out, objects);
+        fputc('\n', out->stream);
 }
 
 static void show_pending(Client *client, json_object *manager) {
@@ -358,8 +375,8 @@ static void show_problems(Grid *grid, json_object *problems, json_object *interf
         }
 }
 
-static int show_status(Client *client, json_object *manager, json_object *interfaces, size_t n_chains,
-                       size_t n_programs, bool filtered) {
+static int show_status(Client *client, json_object *manager, json_object *objects, json_object *interfaces,
+                       size_t n_chains, size_t n_programs, bool filtered) {
         _cleanup_(grid_freep) Grid *grid = grid_new();
         Output *out = &client->output;
         int r;
@@ -378,7 +395,7 @@ static int show_status(Client *client, json_object *manager, json_object *interf
         grid_align_right(grid, LAYOUT_SLOT, 9);
 
         if (client->options.legend && !filtered) {
-                show_header(client, manager, n_chains, n_programs);
+                show_header(client, manager, objects, n_chains, n_programs);
                 show_pending(client, manager);
         }
         for (size_t i = 0; i < json_length(interfaces); i++) {
@@ -453,5 +470,6 @@ int verb_status(Client *client, int argc, char **argv) {
         }
         if (client->options.json != JSON_MODE_OFF)
                 return show_status_json(client, manager, interfaces);
-        return show_status(client, manager, interfaces, json_length(chains), json_length(programs), argc > 0);
+        return show_status(client, manager, objects, interfaces, json_length(chains), json_length(programs),
+                           argc > 0);
 }

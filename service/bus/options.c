@@ -22,6 +22,8 @@ static const OptionSpec specs[] = {
         { OPTION_REPLACE_ONLY, "replace-only", 'b', offsetof(Options, replace_only) },
         { OPTION_CONTENTS, "contents", 'b', offsetof(Options, contents) },
         { OPTION_CHAIN, "chain", 's', offsetof(Options, chain) },
+        { OPTION_FORCE, "force", 'b', offsetof(Options, force) },
+        { OPTION_POLICY, "policy", 's', offsetof(Options, policy) },
 };
 
 static const char *type_to_string(char type) {

@@ -20,6 +20,8 @@ typedef enum OptionFlags {
         OPTION_REPLACE_ONLY = 1 << 6,
         OPTION_CONTENTS = 1 << 7,
         OPTION_CHAIN = 1 << 8,
+        OPTION_FORCE = 1 << 9,
+        OPTION_POLICY = 1 << 10,
 
         OPTIONS_CHANGE = OPTION_RUNTIME | OPTION_EXPECTED_GENERATION | OPTION_CONFIRM_TIMEOUT | OPTION_DRY_RUN,
         OPTIONS_APPLY = OPTIONS_CHANGE | OPTION_BASE_DIRECTORY,
@@ -33,8 +35,10 @@ typedef struct Options {
         ChangeOptions change; /* without origin; strings belong to the message */
         bool create_only;
         bool replace_only;
-        bool contents;     /* of Simulate */
-        const char *chain; /* of Simulate; belongs to the message */
+        bool contents;      /* of Simulate */
+        const char *chain;  /* of Simulate; belongs to the message */
+        bool force;         /* of Guard.SetMode */
+        const char *policy; /* of Guard.Test; belongs to the message */
 } Options;
 
 /* Reads the dictionary that comes next in the message. ret_error is set when it returns less than 0. */

@@ -29,6 +29,7 @@
 #define POLKIT_READ_MAPS     "org.bpfchain1.read-maps"
 #define POLKIT_WRITE_MAPS    "org.bpfchain1.write-maps"
 #define POLKIT_MANAGE_CHAINS "org.bpfchain1.manage-chains"
+#define POLKIT_MANAGE_GUARD  "org.bpfchain1.manage-guard"
 #define POLKIT_CONFIGURE     "org.bpfchain1.configure"
 
 typedef struct Polkit Polkit;

@@ -235,6 +235,11 @@ int guard_set_mode(Guard *guard, int mode, bool force, Error *error) {
         r = guard_policy_check(&policy, error);
         if (r >= 0 && guard->manager->ready)
                 r = update(guard, true, error);
+        /* What the settings ask for in vain is a problem of theirs, as at start, and no reason to keep to another. */
+        if (r < 0 && mode < 0 && guard->failed) {
+                error_done(error);
+                r = 0;
+        }
         if (r < 0) {
                 _cleanup_error_ Error ignored = ERROR_INIT;
 

@@ -238,9 +238,9 @@ int guard_reload_settings(Guard *guard);
 json_object *guard_save(const Guard *guard);
 void guard_restore(Guard *guard, json_object *saved); /* before anything runs; NULL is fine */
 
-/* Another mode than the settings say, until the next boot or until mode is negative: as they say. The change is one
- * step, without a moment in which less is guarded than before or after. force: although guard_policy_check() says
- * no. */
+/* Another mode than the settings say, until the next boot or until mode is negative: as they say; if that can't be
+ * put into effect, it is a problem, and no failure. The change is one step, without a moment in which less is guarded
+ * than before or after. force: although guard_policy_check() says no. */
 int guard_set_mode(Guard *guard, int mode, bool force, Error *error);
 
 /* Has the kernel's part know what is to be guarded now, if that has changed. After each change of what runs; what

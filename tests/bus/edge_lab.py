@@ -9,8 +9,8 @@ from bus_lab import BusLab
 from dbus_wire import Error
 
 ROOT = "/org/bpfchain1"
-MANAGER, CHAIN, PROGRAM, MAP, INTERFACE = (f"org.bpfchain1.{n}" for n in
-                                           ("Manager", "Chain", "Program", "Map", "Interface"))
+MANAGER, CHAIN, PROGRAM, MAP, INTERFACE, GUARD = (f"org.bpfchain1.{n}" for n in
+                                                  ("Manager", "Chain", "Program", "Map", "Interface", "Guard"))
 CHAIN0, CHAIN1 = ROOT + "/chain/eth0/xdp", ROOT + "/chain/eth1/xdp"
 HASH, ARRAY = ROOT + "/map/a/m_5fhash", ROOT + "/map/a/m_5farray"
 
@@ -78,6 +78,9 @@ def methods():
         ("change", HASH, MAP, "Get", "ay", key(7)),
         ("change", HASH, MAP, "Dump", "ayu", b"", 16),
         ("change", HASH, MAP, "Delete", "aya{sv}", key(7), {}),
+        ("read", ROOT + "/guard", GUARD, "GetEvents", "tu", 0, 0),
+        ("read", ROOT + "/guard", GUARD, "Test", "a{sv}", {"policy": ("s", '{"mode": "enforce"}')}),
+        ("change", ROOT + "/guard", GUARD, "SetMode", "sa{sv}", "settings", {}),
         ("change", ROOT, MANAGER, "DetachAll", "a{sv}", {}),
         ("change", ROOT, MANAGER, "Reload", "a{sv}", {}),
     ]
@@ -105,8 +108,8 @@ def state(lab):
 class EdgeLab(BusLab):
     """With two programs in the chains of two interfaces."""
 
-    def __init__(self, **options):
-        super().__init__(wires=2, rules=RULES, **options)
+    def __init__(self, rules=RULES, **options):
+        super().__init__(wires=2, rules=rules, **options)
         self.install("maps.bpf.o", "verdict.bpf.o")
         self.document("edge", EDGE)
         try:

@@ -32,10 +32,11 @@ DOCUMENT = {
 }
 
 EVERYBODY_MAY = (["status"], ["programs"], ["programs", "a"], ["maps"], ["interfaces"], ["documents"],
-                 ["document", "edge"], ["version"], ["status", "eth0/xdp"])
+                 ["document", "edge"], ["version"], ["status", "eth0/xdp"], ["guard"], ["guard", "mode"])
 ROOT_MAY = (["reload"], ["withdraw", "edge"], ["order", "eth0/xdp", "b", "a"], ["detach", "eth0/xdp"], ["detach", "--all"],
             ["map", "get", "a", "hits", "00000000"], ["map", "set", "a", "hits", "00000000", "0000000000000000"],
-            ["map", "del", "a", "hits", "00000000"], ["map", "dump", "a", "hits"], ["rollback"], ["confirm", "1"])
+            ["map", "del", "a", "hits", "00000000"], ["map", "dump", "a", "hits"], ["rollback"], ["confirm", "1"],
+            ["guard", "mode", "enforce"])
 
 
 class Lab(bus_lab.BusLab):

@@ -394,11 +394,16 @@ static void test_not_to_be_had(void **state) {
         assert_int_equal(guard_mode_wanted(guard, NULL), GUARD_MODE_OBSERVE);
         assert_int_equal(guard_set_mode(guard, GUARD_MODE_OFF, false, &error), 0);
         assert_false(has_problem(fx, "guard", SEVERITY_WARNING, ""));
+        assert_int_equal(guard_set_mode(guard, -1, false, &error), 0);
+        check_no_error(&error);
+        assert_true(has_problem(fx, "guard", SEVERITY_WARNING, "the fake does not want to"));
 
         /* Once it can, it does. */
         fake_guard_refuse(fx->fake, 0, 0);
-        assert_int_equal(guard_set_mode(guard, -1, false, &error), 0);
-        assert_int_equal(guard_state(guard)->mode, GUARD_MODE_OBSERVE);
+        fx_must_reload(fx); /* without a file: off */
+        settings.policy.mode = GUARD_MODE_ENFORCE;
+        assert_int_equal(guard_configure(guard, &settings, &error), 0);
+        assert_int_equal(guard_state(guard)->mode, GUARD_MODE_ENFORCE);
 }
 
 static void test_locked_out(void **state) {
