@@ -14,7 +14,8 @@
  *  - Read ctx->data afresh in your program and after each helper that may move the packet. A program in front
  *    of yours may have pushed or popped headers.
  *  - What the administrator should set goes into `const volatile` globals, what may change at run time into
- *    maps. Both are found by name, so names are part of your interface.
+ *    maps. Both are found by name, so names are part of your interface. bpfchain-tags.h has what more you may say
+ *    of them.
  *
  * Reading a packet:
  *
@@ -42,6 +43,8 @@
 
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
+
+#include "bpfchain-tags.h"
 
 #ifndef NULL
 #define NULL ((void *) 0)

@@ -32,7 +32,7 @@ struct {
         __uint(max_entries, 65536);
         __type(key, struct denylist_key_v4);
         __type(value, __u32);
-} denied_v4 SEC(".maps");
+} denied_v4 SEC(".maps") BPFCHAIN_ROLE("config");
 
 struct {
         __uint(type, BPF_MAP_TYPE_LPM_TRIE);
@@ -40,19 +40,20 @@ struct {
         __uint(max_entries, 65536);
         __type(key, struct denylist_key_v6);
         __type(value, __u32);
-} denied_v6 SEC(".maps");
+} denied_v6 SEC(".maps") BPFCHAIN_ROLE("config");
 
 struct {
         __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
         __uint(max_entries, DENYLIST_CLASSES);
         __type(key, __u32);
         __type(value, struct denylist_stats);
-} stats SEC(".maps");
+} stats SEC(".maps") BPFCHAIN_ROLE("stats");
 
 struct {
         __uint(type, BPF_MAP_TYPE_RINGBUF);
         __uint(max_entries, 64 * 1024);
-} drops SEC(".maps");
+} drops SEC(".maps") BPFCHAIN_ROLE("events");
+BPFCHAIN_EVENT(drops, struct denylist_drop);
 
 static __always_inline void log_drop(const struct xdp_md *ctx, __u16 ethertype, const void *source, __u32 class) {
         struct denylist_drop *drop;

@@ -35,14 +35,15 @@ struct {
         __uint(max_entries, 65536);
         __type(key, struct flow_key);
         __type(value, struct flow_counters);
-} flows SEC(".maps");
+} flows SEC(".maps") BPFCHAIN_ROLE("stats");
 
 struct {
         __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
         __uint(max_entries, FLOW_STAT_MAX);
         __type(key, __u32);
         __type(value, __u64);
-} stats SEC(".maps");
+} stats SEC(".maps") BPFCHAIN_ROLE("stats") BPFCHAIN_KEY_FORMAT("enum:flow_stat") BPFCHAIN_UNIT("packets");
+BPFCHAIN_KEEP(flow_stat);
 
 static __always_inline void bump(__u32 stat) {
         __u64 *packets = bpf_map_lookup_elem(&stats, &stat);

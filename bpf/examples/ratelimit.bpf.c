@@ -31,10 +31,10 @@
 
 /* Packets per second and source; 0 limits nothing, 10^9 is the most that is told apart. The time between two
  * packets is kept in whole nanoseconds, so that a rate below 10^7 is met within one percent. */
-const volatile __u64 rate_pps = 1000000;
+const volatile __u64 rate_pps BPFCHAIN_UNIT("packets/s") BPFCHAIN_DEFAULT("1000000") = 1000000;
 
 /* Packets that a source may send at once, at least 1. */
-const volatile __u64 burst = 1000000;
+const volatile __u64 burst BPFCHAIN_UNIT("packets") BPFCHAIN_DEFAULT("1000000") = 1000000;
 
 /* Sources that share this many leading bits share a bucket: 0..32 and 0..128. An IPv6 host owns a /64. */
 const volatile __u32 prefix_v4 = 32;
@@ -45,14 +45,15 @@ struct {
         __uint(max_entries, 65536);
         __type(key, struct ratelimit_key);
         __type(value, struct ratelimit_source);
-} sources SEC(".maps");
+} sources SEC(".maps") BPFCHAIN_ROLE("stats");
 
 struct {
         __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
         __uint(max_entries, RATELIMIT_STAT_MAX);
         __type(key, __u32);
         __type(value, __u64);
-} stats SEC(".maps");
+} stats SEC(".maps") BPFCHAIN_ROLE("stats") BPFCHAIN_KEY_FORMAT("enum:ratelimit_stat") BPFCHAIN_UNIT("packets");
+BPFCHAIN_KEEP(ratelimit_stat);
 
 static __always_inline int count(__u32 stat, int verdict) {
         __u64 *packets = bpf_map_lookup_elem(&stats, &stat);

@@ -5,16 +5,18 @@
 
 #include <linux/types.h>
 
+#include "bpfchain-tags.h"
+
 /* Key of `sources`: a source address, cut to the prefix that is limited as one. Network byte order; IPv4 as
  * ::ffff:a.b.c.d. */
 struct ratelimit_key {
-        __u8 addr[16];
+        __u8 addr[16] BPFCHAIN_FORMAT("ipv6");
 };
 
 /* Value of `sources`. */
 struct ratelimit_source {
-        __u64 paid_until; /* ns, CLOCK_MONOTONIC: see ratelimit.bpf.c */
-        __u64 dropped;    /* packets */
+        __u64 paid_until BPFCHAIN_ROLE("state") BPFCHAIN_UNIT("ns"); /* CLOCK_MONOTONIC: see ratelimit.bpf.c */
+        __u64 dropped BPFCHAIN_UNIT("packets");
 };
 
 /* Keys of `stats`; its values are packets, a __u64 per CPU. */

@@ -140,7 +140,7 @@ static int find_event(ValueBtf *v, const char *map, const ValueType **ret) {
                 name = NULL;
                 return -ENOMEM;
         }
-        var = find_variable(v, ".bpfchain.event", name, &id);
+        var = find_variable(v, ".bpfchain", name, &id);
         resolved = var ? btf__resolve_type(v->btf, var->type) : -ENOENT;
         t = resolved < 0 ? NULL : btf__type_by_id(v->btf, (uint32_t) resolved);
         return t && btf_is_ptr(t) ? value_btf_type(v, t->type, ret) : 0;

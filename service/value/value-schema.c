@@ -159,8 +159,49 @@ static int put_notes(const ValueType *type, const ValueNotes *notes, Buffer *b) 
         return r < 0 ? r : put_default(b, notes->initial);
 }
 
-/* skip_length: that of a prefix need not be there, since the address has it. */
-static int schema_members(const ValueType *type, bool skip_length, Buffer *b) {
+#define PREFIX_SCHEMA "\"type\":\"string\",\"pattern\":\"^[0-9a-f.:]+/[0-9]{1,3}$\""
+
+static int schema_member(const ValueMember *m, Buffer *b) {
+        int r;
+
+        if (m->bits == 0)
+                return schema(m->type, &m->notes, false, b);
+        r = schema_bits(m, b);
+        if (r >= 0)
+                r = put_notes(m->type, &m->notes, b);
+        return r < 0 ? r : put(b, "}");
+}
+
+/* The address of a prefix behind other members, as long as that reaches it. */
+static int schema_address(const ValueMember *m, Buffer *b) {
+        int r;
+
+        r = put(b, "{\"anyOf\":[{" PREFIX_SCHEMA "},");
+        if (r >= 0)
+                r = schema_member(m, b);
+        return r < 0 ? r : put(b, "]}");
+}
+
+static int put_required(const ValueType *type, const ValueType *prefix, Buffer *b) {
+        bool first = true;
+        int r;
+
+        r = put(b, "},\"required\":[");
+        for (size_t i = 0; i < type->n_members && r >= 0; i++) {
+                const ValueMember *m = &type->members[i];
+
+                if (value_member_is_hidden(m) || (prefix && m->offset < 32))
+                        continue;
+                r = first ? 0 : put(b, ",");
+                if (r >= 0)
+                        r = put_json(b, m->name);
+                first = false;
+        }
+        return r < 0 ? r : put(b, "],\"additionalProperties\":false");
+}
+
+/* prefix: the struct is the key of an LPM trie, whose address may come with the length. */
+static int schema_members(const ValueType *type, const ValueType *prefix, Buffer *b) {
         bool first = true;
         int r;
 
@@ -175,39 +216,19 @@ static int schema_members(const ValueType *type, bool skip_length, Buffer *b) {
                         r = put_json(b, m->name);
                 if (r >= 0)
                         r = put(b, ":");
-                if (r >= 0 && m->bits == 0)
-                        r = schema(m->type, &m->notes, false, b);
-                else if (r >= 0) {
-                        r = schema_bits(m, b);
-                        if (r >= 0)
-                                r = put_notes(m->type, &m->notes, b);
-                        if (r >= 0)
-                                r = put(b, "}");
-                }
-                first = false;
-        }
-        if (r >= 0)
-                r = put(b, "},\"required\":[");
-        first = true;
-        for (size_t i = 0; i < type->n_members && r >= 0; i++) {
-                const ValueMember *m = &type->members[i];
-
-                if (value_member_is_hidden(m) || (skip_length && m->offset < 32))
-                        continue;
-                r = first ? 0 : put(b, ",");
                 if (r >= 0)
-                        r = put_json(b, m->name);
+                        r = prefix && prefix->address == (int) i ? schema_address(m, b) : schema_member(m, b);
                 first = false;
         }
-        return r < 0 ? r : put(b, "],\"additionalProperties\":false");
+        return r < 0 ? r : put_required(type, prefix, b);
 }
 
 static int schema_prefix(const ValueType *type, Buffer *b) {
         if (!type->element)
                 return put_digits(b, type->size);
         if (type->address_offset == 4)
-                return buffer_append_format(b, "\"type\":\"string\",\"pattern\":\"^[0-9a-f.:]+/[0-9]{1,3}$\"");
-        return schema_members(type->element, true, b);
+                return put(b, PREFIX_SCHEMA);
+        return schema_members(type->element, type, b);
 }
 
 static int schema_kind(const ValueType *type, Buffer *b) {
@@ -222,7 +243,7 @@ static int schema_kind(const ValueType *type, Buffer *b) {
         case VALUE_TEXT: return schema_array(type, b);
         case VALUE_STRUCT:
         case VALUE_UNION:
-                return type->format == VALUE_FORMAT_NONE ? schema_members(type, false, b)
+                return type->format == VALUE_FORMAT_NONE ? schema_members(type, NULL, b)
                                                          : put_address(b, type->format);
         case VALUE_PREFIX: return schema_prefix(type, b);
         case VALUE_POINTER: return put(b, "\"type\":\"string\",\"pattern\":\"^0x[0-9a-f]+$\",\"readOnly\":true");
