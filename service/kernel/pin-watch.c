@@ -156,8 +156,10 @@ static int open_both(PinWatch *watch, sd_event *event) {
         watch->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
         if (watch->inotify < 0)
                 return -errno;
-        watch->fanotify =
-                fanotify_init(FAN_CLASS_NOTIF | FAN_REPORT_DFID_NAME | FAN_CLOEXEC | FAN_NONBLOCK, O_RDONLY);
+        /* Without CAP_SYS_ADMIN there would be one as well, which tells no pids. Unlimited marks are not needed: they
+         * are refused then. */
+        watch->fanotify = fanotify_init(
+                FAN_CLASS_NOTIF | FAN_REPORT_DFID_NAME | FAN_UNLIMITED_MARKS | FAN_CLOEXEC | FAN_NONBLOCK, O_RDONLY);
         r = mark_folders(watch);
         if (r < 0 && watch->fanotify >= 0) {
                 watch->fanotify = safe_close(watch->fanotify);
