@@ -1,0 +1,7 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The guard's table with the guard's mode "observe", see guard_table.py."""
+
+from guard_table import run_table
+
+run_table("observe")
