@@ -189,8 +189,13 @@ struct bpf_map {
         __u32 id;
 };
 
+struct bpf_prog;
+
 struct bpf_prog_aux {
+        __u32 used_map_cnt;
         __u32 id;
+        struct bpf_prog *dst_prog; /* of an extension: whose function it replaces */
+        struct bpf_map **used_maps;
 };
 
 struct bpf_prog {
