@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/fanotify.h>
 #include <sys/inotify.h>
@@ -13,6 +14,8 @@ struct PinWatch {
         PinWatchHandler handler;
         void *userdata;
         char **folders;
+        char *tree;   /* or NULL */
+        bool missing; /* some did not exist */
         int fanotify; /* -EBADF: not to be had here */
         int inotify;  /* for what fanotify does not tell, that a folder goes or bpffs is unmounted; or for all */
         sd_event_source *sources[2];
@@ -26,6 +29,7 @@ PinWatch *pin_watch_free(PinWatch *watch) {
         safe_close(watch->fanotify);
         safe_close(watch->inotify);
         strv_free(watch->folders);
+        free(watch->tree);
         free(watch);
         return NULL;
 }
@@ -93,6 +97,7 @@ int pin_watch_parse_inotify(const void *data, size_t size, PinFact *ret) {
         if (event.len > size - sizeof(event))
                 return -EBADMSG;
         fact.moved = event.mask & IN_MOVED_FROM;
+        fact.grown = event.mask & (IN_CREATE | IN_MOVED_TO);
         fact.lost = event.mask & (IN_Q_OVERFLOW | IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_IGNORED);
         n = strnlen((const char *) data + sizeof(event), MIN2((size_t) event.len, sizeof(fact.name) - 1));
         memcpy(fact.name, (const char *) data + sizeof(event), n);
@@ -128,22 +133,63 @@ static int on_readable(sd_event_source *source, int fd, uint32_t events, void *u
         return 0;
 }
 
-/* A mark on what is marked already changes nothing. */
-static int mark_folders(PinWatch *watch) {
-        uint32_t mask = IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR | IN_DONT_FOLLOW;
+/* A mark on what is marked already changes nothing. What does not exist is passed over. */
+static int mark_folder(PinWatch *watch, const char *folder, uint32_t inotify) {
+        unsigned flags = FAN_MARK_ADD | FAN_MARK_ONLYDIR | FAN_MARK_DONT_FOLLOW;
+        int r = 0;
 
-        STRV_FOREACH (folder, watch->folders)
-                if (watch->fanotify >= 0 &&
-                    fanotify_mark(watch->fanotify, FAN_MARK_ADD | FAN_MARK_ONLYDIR | FAN_MARK_DONT_FOLLOW, CHANGES,
-                                  AT_FDCWD, *folder) < 0 &&
-                    errno != ENOENT)
-                        return -errno;
+        if (watch->fanotify >= 0 && fanotify_mark(watch->fanotify, flags, CHANGES, AT_FDCWD, folder) < 0)
+                r = -errno;
+        /* Folders that only fanotify sees to take no watch of inotify, which tells when they go whoever did it. */
         if (watch->fanotify < 0)
-                mask |= IN_DELETE | IN_MOVED_FROM;
-        STRV_FOREACH (folder, watch->folders)
-                if (inotify_add_watch(watch->inotify, *folder, mask) < 0 && errno != ENOENT)
-                        return -errno;
+                inotify |= IN_DELETE | IN_MOVED_FROM;
+        if (r >= 0 && inotify != 0 &&
+            inotify_add_watch(watch->inotify, folder, inotify | IN_ONLYDIR | IN_DONT_FOLLOW) < 0)
+                r = -errno;
+        if (r != -ENOENT)
+                return r;
+        watch->missing = true;
         return 0;
+}
+
+static int mark_tree(PinWatch *watch) {
+        _cleanup_closedir_ DIR *dir = NULL;
+        struct dirent *entry;
+        int r;
+
+        r = mark_folder(watch, watch->tree, IN_DELETE_SELF | IN_MOVE_SELF | IN_CREATE | IN_MOVED_TO);
+        if (r < 0)
+                return r;
+        dir = opendir(watch->tree);
+        while (dir && (entry = readdir(dir))) {
+                _cleanup_free_ char *path = NULL;
+
+                if (entry->d_name[0] == '.' || entry->d_name[0] == '_' || entry->d_type != DT_DIR)
+                        continue; /* about to take another's place, or to go */
+                if (asprintf(&path, "%s/%s", watch->tree, entry->d_name) < 0) {
+                        path = NULL;
+                        return -ENOMEM;
+                }
+                r = mark_folder(watch, path, 0);
+                if (r < 0 && r != -ENOTDIR)
+                        return r;
+        }
+        return 0;
+}
+
+static int mark_folders(PinWatch *watch) {
+        watch->missing = false;
+        STRV_FOREACH (folder, watch->folders) {
+                int r = mark_folder(watch, *folder, IN_DELETE_SELF | IN_MOVE_SELF);
+
+                if (r < 0)
+                        return r;
+        }
+        return watch->tree ? mark_tree(watch) : 0;
+}
+
+bool pin_watch_misses_some(const PinWatch *watch) {
+        return watch->missing;
 }
 
 void pin_watch_refresh(PinWatch *watch) {
@@ -172,7 +218,7 @@ static int open_both(PinWatch *watch, sd_event *event) {
         return r;
 }
 
-int pin_watch_new(sd_event *event, char *const *folders, PinWatchHandler handler, void *userdata,
+int pin_watch_new(sd_event *event, char *const *folders, const char *tree, PinWatchHandler handler, void *userdata,
                   const char **ret_reason, PinWatch **ret) {
         _cleanup_(pin_watch_freep) PinWatch *watch = calloc(1, sizeof(PinWatch));
         int r;
@@ -184,6 +230,11 @@ int pin_watch_new(sd_event *event, char *const *folders, PinWatchHandler handler
         STRV_FOREACH (folder, folders)
                 if (strv_append(&watch->folders, *folder) < 0)
                         return -ENOMEM;
+        if (tree) {
+                watch->tree = strdup(tree);
+                if (!watch->tree)
+                        return -ENOMEM;
+        }
         r = open_both(watch, event);
         if (r < 0)
                 return r;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <bpf/bpf.h>
+
 #include "kernel/map-pins.h"
+#include "kernel/pins.h"
 #include "kernel/program.h"
 #include "util/log.h"
 
@@ -153,4 +156,27 @@ void kernel_program_rollback(void *userdata, KernelProgram *program) {
 
         for (size_t i = 0; i < program->info.n_maps; i++)
                 (void) free_and_strdup(&program->info.maps[i].pin, NULL);
+}
+
+bool kernel_program_is_pinned(void *userdata, KernelProgram *program) {
+        for (size_t i = 0; program->pinned && i < program->info.n_maps; i++) {
+                const MapInfo *map = &program->info.maps[i];
+                _cleanup_close_ int fd = -EBADF;
+                struct bpf_map_info info = {};
+                uint32_t size = sizeof(info);
+
+                if (!map->pin || program->map_fds[i] < 0)
+                        continue;
+                fd = pins_open(map->pin, false);
+                if (fd == -ENOENT || fd == -ENOTDIR || fd == -EINVAL)
+                        return false;
+                if (fd >= 0 && bpf_map_get_info_by_fd(fd, &info, &size) >= 0 && info.id != map->id)
+                        return false;
+        }
+        return true;
+}
+
+int kernel_program_repin(void *userdata, KernelProgram *program, Error *error) {
+        return map_pins_replace(userdata, program->name, program->info.maps, program->map_fds, program->info.n_maps,
+                                error);
 }

@@ -44,6 +44,8 @@ int kernel_program_load(void *userdata, const ProgramRequest *request, KernelPro
 int kernel_program_adopt(void *userdata, const char *name, KernelProgram **ret, ProgramInfo *ret_info);
 int kernel_program_commit(void *userdata, KernelProgram *program, ProgramInfo *ret_info, Error *error);
 void kernel_program_rollback(void *userdata, KernelProgram *program);
+bool kernel_program_is_pinned(void *userdata, KernelProgram *program);
+int kernel_program_repin(void *userdata, KernelProgram *program, Error *error);
 KernelProgram *kernel_program_ref(KernelProgram *program);
 void kernel_program_unref(KernelProgram *program);
 void kernel_program_remove(void *userdata, const char *name);

@@ -111,8 +111,10 @@ static void on_pin(const PinFact *fact, void *userdata) {
                 culprits_look(sources->culprits, fact->pid, 0, &who);
                 guard_note_pin(sources->guard, fact->name, &who);
         }
-        if (fact->lost)
+        if (fact->lost || fact->grown)
                 pin_watch_refresh(sources->pins);
+        if (fact->grown)
+                return;
         looks_trigger(sources->looks, GUARD_LOOK_PINS, "pins");
 }
 
@@ -188,6 +190,7 @@ static void on_reader_changed(int fd, void *userdata) {
 
 static int open_pins(Sources *sources, const Kernel *kernel, const char **ret_reason) {
         _cleanup_strv_ char **folders = NULL;
+        _cleanup_free_ char *maps = NULL;
         int r = strv_append(&folders, kernel->bpffs_dir);
 
         for (PinKind kind = 0; r >= 0 && kind < _PIN_KIND_MAX; kind++) {
@@ -201,7 +204,11 @@ static int open_pins(Sources *sources, const Kernel *kernel, const char **ret_re
         }
         if (r < 0)
                 return r;
-        return pin_watch_new(sources->event, folders, on_pin, sources, ret_reason, &sources->pins);
+        if (asprintf(&maps, "%s/maps", kernel->bpffs_dir) < 0) {
+                maps = NULL;
+                return -ENOMEM;
+        }
+        return pin_watch_new(sources->event, folders, maps, on_pin, sources, ret_reason, &sources->pins);
 }
 
 static void note(Sources *sources, const char *name, int r, const char *reason) {
@@ -332,5 +339,7 @@ void sources_after_reconcile(Sources *sources) {
         if (!sources)
                 return;
         guard_settle(sources->guard);
+        if (sources->pins && pin_watch_misses_some(sources->pins))
+                pin_watch_refresh(sources->pins);
         looks_update(sources->looks);
 }

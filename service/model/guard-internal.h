@@ -4,7 +4,8 @@
 /*
  * The guard's inside: guard.c (its life), guard-events.c (what is kept and told), guard-loads.c (what is known of
  * programs), guard-attempts.c (what others tried or did, as the kernel told), guard-look.c (chains and policy of
- * restoring), guard-demand.c (what is to be guarded, and how), guard-judge.c (what another policy would do).
+ * restoring), guard-pins.c (of programs' maps), guard-demand.c (what is to be guarded, and how), guard-judge.c (what
+ * another policy would do).
  */
 
 #include "model/guard.h"
@@ -108,6 +109,11 @@ void guard_hint(Guard *guard, const GuardHint *hint);
 bool guard_blame(Guard *guard, GuardEvent *event, int ifindex);
 /* After a look: facts of which it has found nothing, as they were undone already, are told of by themselves. */
 void guard_tell_what_passed(Guard *guard);
+
+/* guard-pins.c, as their namesakes of chains. */
+void guard_look_at_map_pins(Guard *guard, const char *source);
+uint64_t guard_map_pins_deadline(const Guard *guard);
+void guard_map_pins_wake(Guard *guard, uint64_t now);
 
 /* The policy with the mode in effect: the administrator's for now, or as the settings say. */
 GuardPolicy guard_policy_in_effect(const Guard *guard);

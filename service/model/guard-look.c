@@ -233,6 +233,8 @@ void guard_look(Guard *guard, unsigned what, const char *source) {
                 else if (chain->state == CHAIN_STATE_CONFLICT && (what & GUARD_LOOK_FILTERS))
                         look_at_conflict(guard, chain);
         }
+        if (what & GUARD_LOOK_PINS)
+                guard_look_at_map_pins(guard, source);
         guard_tell_what_passed(guard);
 }
 
@@ -333,7 +335,7 @@ void guard_settle(Guard *guard) {
 }
 
 uint64_t guard_deadline(const Guard *guard) {
-        uint64_t deadline = UINT64_MAX;
+        uint64_t deadline = guard_map_pins_deadline(guard);
 
         TABLE_FOREACH (Chain, chain, &guard->manager->chains) {
                 if (chain->held)
@@ -345,6 +347,7 @@ uint64_t guard_deadline(const Guard *guard) {
 }
 
 void guard_wake(Guard *guard, uint64_t now) {
+        guard_map_pins_wake(guard, now);
         TABLE_FOREACH (Chain, chain, &guard->manager->chains) {
                 if (chain->repin_at > 0 && chain->repin_at <= now) {
                         chain->repin_at = 0;

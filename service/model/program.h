@@ -11,6 +11,7 @@
  */
 
 #include "model/kernel-ops.h"
+#include "model/restore.h"
 
 typedef enum ProgramState {
         PROGRAM_STATE_DEFINED,
@@ -41,6 +42,9 @@ typedef struct Program {
         uint64_t loaded_at;    /* microseconds, CLOCK_REALTIME, 0: never */
         MapInfo *recorded; /* names and ids only, of the maps that the last service knew; until they are adopted */
         size_t n_recorded;
+        bool unpinned;     /* somebody removed its maps' pins, and it was told; kept by the guard, as is all below */
+        Restores repins;   /* of these pins */
+        uint64_t repin_at; /* microseconds, CLOCK_BOOTTIME, when they are put back; 0: they may be at once */
 } Program;
 
 Program *program_new(const char *name);

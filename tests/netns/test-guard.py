@@ -219,6 +219,42 @@ def pins_are_made_anew():
 
 
 @case
+def pins_of_maps_are_made_anew():
+    with GuardLab() as lab:
+        lab.document("edge", simple_document())
+        lab.start()
+        # One that came while it was watched, too; and after a change of the program its folder is another.
+        lab.document("more", simple_document(hook="tc-ingress", name="b"))
+        lab.client("reload")
+        lab.document("more", {"programs": {"b": verdict_program("tc-ingress", 0)},
+                              "chains": [{"interfaces": ["eth0"], "hook": "tc-ingress", "programs": ["b"]}]})
+        lab.client("reload")
+        who = lab.client_json("guard", "status")["sources"]["pin-culprits"] == "available"
+
+        def ids(folder):
+            return {name: lab.bpftool("map", "show", "pinned", os.path.join(folder, name))["id"]
+                    for name in os.listdir(folder)}
+
+        for name in ("a", "b"):
+            folder = os.path.join(lab.bpffs, "maps", name)
+            before = ids(folder)
+            assert before, folder
+            with subprocess.Popen(["rm", os.path.join(folder, sorted(before)[0])]) as rm:
+                rm.wait()
+            event = lab.wait_event("unpinned", pin=f"maps/{name}")
+            eventually(lambda: ids(folder) == before)
+            assert event["outcome"] == "restored" and (not who or event["who"]["pid"] == rm.pid), event
+            time.sleep(1.1)  # like events within a second are one
+            shutil.rmtree(folder)
+            eventually(lambda: os.path.isdir(folder) and ids(folder) == before)
+            os.rename(folder, os.path.join(lab.bpffs, "maps", "away"))
+            eventually(lambda: os.path.isdir(folder) and ids(folder) == before)
+            shutil.rmtree(os.path.join(lab.bpffs, "maps", "away"))
+        lab.restart()
+        assert lab.chain()["state"] == "active"
+
+
+@case
 def interfaces_that_are_renamed_moved_deleted():
     with GuardLab(wires=3) as lab:
         lab.document("edge", simple_document(interfaces=("eth0", "eth1", "eth2", "new0")))

@@ -32,6 +32,7 @@ struct KernelProgram {
         char name[80];
         bool loaded; /* else adopted */
         bool committed;
+        bool unpinned; /* by somebody */
         bool reject, tc, frags, heavy;
         unsigned instance;
         char *words; /* of the object */

@@ -311,6 +311,22 @@ static int program_adopt(void *userdata, const char *name, KernelProgram **ret, 
         return 0;
 }
 
+void fake_unpin_maps(KernelProgram *program) {
+        assert_true(program->committed);
+        program->unpinned = true;
+}
+
+static bool program_is_pinned(void *userdata, KernelProgram *program) {
+        assert_true(program->n_ref > 0);
+        return !program->unpinned;
+}
+
+static int program_repin(void *userdata, KernelProgram *program, Error *error) {
+        assert_true(program->n_ref > 0 && program->unpinned);
+        program->unpinned = false;
+        return 0;
+}
+
 static int program_commit(void *userdata, KernelProgram *program, ProgramInfo *ret_info, Error *error) {
         FAKE_QUIET;
         FakeKernel *fake = userdata;
@@ -531,6 +547,8 @@ const KernelOps fake_kernel_ops = {
         .program_load = program_load,
         .program_adopt = program_adopt,
         .program_commit = program_commit,
+        .program_is_pinned = program_is_pinned,
+        .program_repin = program_repin,
         .program_rollback = program_rollback,
         .program_ref = program_ref,
         .program_unref = program_unref,

@@ -68,6 +68,8 @@ void fake_interface_gone(FakeKernel *fake, int ifindex);
 void fake_intrude(FakeKernel *fake, int ifindex, Hook hook, bool intrude);
 /* Somebody removes its pins; puts a program before it (0: takes that away). */
 void fake_unpin(FakeKernel *fake, int ifindex, Hook hook);
+/* The same of a program's maps. */
+void fake_unpin_maps(KernelProgram *program);
 void fake_precede(FakeKernel *fake, int ifindex, Hook hook, uint32_t program_id);
 /* The guard's part of the kernel: how often something was demanded of it, what last ("enforce 2 xdp link 7 …", with a
  * line for each name), and with which error it refuses the modes from `least` on (0: it does not). */

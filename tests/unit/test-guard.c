@@ -316,6 +316,42 @@ static void test_pins_are_not_fought_over(void **state) {
         assert_true(guard_deadline(guard) > until);
 }
 
+static void test_pins_of_maps(void **state) {
+        GuardSettings settings = GUARD_SETTINGS_DEFAULT;
+        Fixture *fx = *state;
+        Guard *guard _cleanup_(guard_freep) = start(fx, &settings, DOCUMENT);
+        Program *program = manager_get_program(fx->manager, "a");
+        Culprit who = process(55, "rm");
+        uint64_t until;
+
+        assert_non_null(program);
+        fake_unpin_maps(program->kernel);
+        guard_look(guard, 0, "links"); /* pins are not looked at */
+        (void) newest(guard, 0);
+        guard_note_pin(guard, "hits", &who);
+        guard_look(guard, GUARD_LOOK_PINS, "pins");
+        assert_int_equal(newest(guard, 1)->act, GUARD_ACT_UNPINNED);
+        assert_string_equal(newest(guard, 1)->pin, "maps/a");
+        assert_int_equal(newest(guard, 1)->who.pid, 55);
+        assert_int_equal(newest(guard, 1)->outcome, GUARD_OUTCOME_RESTORED);
+        guard_look(guard, GUARD_LOOK_PINS, "pins");
+        assert_int_equal(guard_statistics(guard)->events, 1);
+
+        for (unsigned i = 0; i < settings.limits.limit; i++) {
+                assert_int_equal(guard_deadline(guard), UINT64_MAX);
+                fake_unpin_maps(program->kernel);
+                guard_look(guard, GUARD_LOOK_PINS, "pins");
+        }
+        until = guard_deadline(guard);
+        assert_true(until != UINT64_MAX);
+        guard_look(guard, GUARD_LOOK_PINS, "pins");
+        assert_int_equal(guard_statistics(guard)->events, settings.limits.limit + 1);
+        guard_wake(guard, until);
+        assert_int_equal(guard_deadline(guard), UINT64_MAX);
+        guard_look(guard, GUARD_LOOK_PINS, "pins");
+        assert_int_equal(guard_statistics(guard)->events, settings.limits.limit + 1);
+}
+
 static void test_tc(void **state) {
         static const char document[] = "{'programs': {'a': {'object': 'a.o'}}, 'chains': [{'interfaces': ['eth0'], "
                                        "'hook': 'tc-ingress', 'programs': ['a']}]}";
@@ -445,6 +481,7 @@ int main(void) {
                 fx_test(test_first_place),
                 fx_test(test_pins_and_interfaces),
                 fx_test(test_pins_are_not_fought_over),
+                fx_test(test_pins_of_maps),
                 fx_test(test_tc),
                 fx_test(test_flood),
                 fx_test(test_sources),
