@@ -51,10 +51,10 @@ class Watch:
         """Exactly so many facts with these members come; takes them away."""
         def come():
             found = [fact for fact in self.take() if all(fact.get(key) == value for key, value in members.items())]
-            assert len(found) >= count, f"{len(found)} of {count} facts with {members} in {self.facts}"
+            assert len(found) >= count, f"{len(found)} of {count} facts with {members}, last {self.facts[-4:]}"
             return found
         found = eventually(come)
-        assert len(found) == count, f"{len(found)} facts instead of {count}: {found}"
+        assert len(found) == count, f"{len(found)} facts instead of {count}, last {found[-4:]}"
         self.facts = [fact for fact in self.facts if fact not in found]
         return found[-1]
 
