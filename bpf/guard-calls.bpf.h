@@ -93,6 +93,13 @@ static __always_inline void guard_add_own(const void *object) {
                 guard_lose(GUARD_BPF_LOST_OBJECTS);
 }
 
+/* Is the program behind this descriptor? */
+static __always_inline bool guard_is_own_program(__u32 fd) {
+        struct bpf_prog *program = guard_get_object(fd);
+
+        return program && guard_is_own(BPF_CORE_READ(program, aux));
+}
+
 static __always_inline bool guard_same_netns(const struct guard_bpf_settings *settings) {
         struct task_struct *task = bpf_get_current_task_btf();
 
@@ -196,8 +203,9 @@ static __always_inline void guard_on_prog_attach(const struct guard_bpf_settings
         deed->object = hook->link_id;
         if (!detach)
                 deed->act = guard_attach_act(settings, hook, attach.attach_type, attach.flags, attach.relative);
-        else /* The kernel takes no program away that a link holds. */
-                deed->act = settings->append ? GUARD_BPF_ACT_NONE : GUARD_BPF_ACT_DETACH;
+        else if (!settings->append || guard_is_own_program(attach.prog_fd))
+                deed->act = GUARD_BPF_ACT_DETACH;
+        /* Others are let take their own away; what a link holds, the kernel does not take away so. */
 }
 
 static __always_inline void guard_on_link(struct guard_deed *deed, const void *attr, __u32 act) {

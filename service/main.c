@@ -13,6 +13,7 @@
 
 #include "bus/bus.h"
 #include "bus/inherited.h"
+#include "kernel/guard-programs.h"
 #include "kernel/kernel.h"
 #include "kernel/links.h"
 #include "kernel/pins.h"
@@ -30,6 +31,7 @@ typedef struct Arguments {
         const char *socket;
         bool system_bus;
         bool prepare;  /* only make the folder for pins */
+        bool release;  /* only take the guard out of the kernel */
         int log_level; /* -1: as the settings say */
 } Arguments;
 
@@ -366,14 +368,15 @@ static int note_settings(Service *service) {
 }
 
 /* Outside of the unit's mount namespace, in which the folder has to be there already to be writable. */
-static int prepare(const Arguments *arguments) {
+/* What takes no service. */
+static int act_once(const Arguments *arguments) {
         _cleanup_(kernel_freep) Kernel *kernel = NULL;
         _cleanup_error_ Error error = ERROR_INIT;
         int r;
 
         r = kernel_new(arguments->bpffs, SETTINGS_INIT.tc_attach, &kernel);
         if (r >= 0)
-                r = pins_prepare(kernel, &error);
+                r = arguments->release ? guard_programs_release(kernel, &error) : pins_prepare(kernel, &error);
         if (r < 0)
                 log_error("%s", error.message ? error.message : strerror(-r));
         return r;
@@ -454,6 +457,7 @@ static void help(void) {
                "     --bpffs=DIR        Our folder in a BPF file system (default /sys/fs/bpf/bpfchain)\n"
                "     --socket=PATH      The private socket (default /run/bpfchain/private)\n"
                "     --prepare          Only make the folder for pins\n"
+               "     --release-guard    Only take the guard of an earlier bpfchaind out of the kernel\n"
                "     --bus=system|none  Whether to appear on the system bus (default system)\n"
                "     --log-level=LEVEL  error, warning, notice, info or debug\n");
 }
@@ -469,7 +473,7 @@ static int parse_level(const char *s) {
 
 /* 1: go on, 0: done, negative: wrong usage. */
 static int parse_arguments(int argc, char **argv, Arguments *arguments) {
-        enum { ARG_VERSION = 256, ARG_ROOT, ARG_BPFFS, ARG_SOCKET, ARG_BUS, ARG_LOG_LEVEL, ARG_PREPARE };
+        enum { ARG_VERSION = 256, ARG_ROOT, ARG_BPFFS, ARG_SOCKET, ARG_BUS, ARG_LOG_LEVEL, ARG_PREPARE, ARG_RELEASE };
         static const struct option options[] = {
                 { "help", no_argument, NULL, 'h' },
                 { "version", no_argument, NULL, ARG_VERSION },
@@ -479,6 +483,7 @@ static int parse_arguments(int argc, char **argv, Arguments *arguments) {
                 { "bus", required_argument, NULL, ARG_BUS },
                 { "log-level", required_argument, NULL, ARG_LOG_LEVEL },
                 { "prepare", no_argument, NULL, ARG_PREPARE },
+                { "release-guard", no_argument, NULL, ARG_RELEASE },
                 {},
         };
         int c;
@@ -491,6 +496,7 @@ static int parse_arguments(int argc, char **argv, Arguments *arguments) {
                 case ARG_BPFFS: arguments->bpffs = optarg; break;
                 case ARG_SOCKET: arguments->socket = optarg; break;
                 case ARG_PREPARE: arguments->prepare = true; break;
+                case ARG_RELEASE: arguments->release = true; break;
                 case ARG_BUS:
                         if (!streq(optarg, "system") && !streq(optarg, "none")) {
                                 fprintf(stderr, "--bus= takes \"system\" or \"none\", not \"%s\"\n", optarg);
@@ -522,7 +528,7 @@ int main(int argc, char **argv) {
         r = parse_arguments(argc, argv, &arguments);
         if (r <= 0)
                 return r < 0 ? 2 : 0;
-        r = arguments.prepare ? prepare(&arguments) : run(&arguments);
+        r = arguments.prepare || arguments.release ? act_once(&arguments) : run(&arguments);
         if (r < 0)
                 log_error("bpfchaind gives up: %s", strerror(-r));
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
