@@ -170,6 +170,7 @@ def measure_latency():
             print(f"  {what:48}  median {statistics.median(taken):8.2f}  worst {max(taken):8.2f}  "
                   f"from when the kernel was done: {statistics.median(from_end):7.2f} and {max(from_end):8.2f}  "
                   f"told {len(taken)}/{ROUNDS}  with a process {named}", flush=True)
+        bench.watcher.end()
 
 
 COUNTERS = ("Events", "Loads", "Unloads", "Dropped", "Missed")

@@ -10,7 +10,7 @@
  *      guard-act load COUNT                   loads so many small programs as fast as it goes
  *      guard-act xdp IFINDEX PIN              an XDP link, held until standard input ends
  *
- * Prints the time of the act (nanoseconds, CLOCK_BOOTTIME) and its own pid.
+ * Prints the time of the act (nanoseconds, CLOCK_BOOTTIME), its own pid, and when the kernel was done with it.
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -40,7 +40,7 @@ static int hold(int r, int64_t time, bool until_end) {
                 fprintf(stderr, "%s\n", strerror(-r));
                 return EXIT_FAILURE;
         }
-        printf("%" PRId64 " %d\n", time, (int) getpid());
+        printf("%" PRId64 " %d %" PRId64 "\n", time, (int) getpid(), now());
         fflush(stdout);
         while (until_end && getchar() != EOF)
                 ;
