@@ -82,7 +82,7 @@ def busctl(*words, **options):
 
 
 def chain_path(interface="eth0", hook="xdp"):
-    return f"{ROOT_OBJECT}/chain/{interface}/{hook.replace('-', '_')}"
+    return f"{ROOT_OBJECT}/chain/{interface}/{hook.replace('-', '_2d')}"
 
 
 def chains():
