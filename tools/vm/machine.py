@@ -103,10 +103,10 @@ class Machine:
     what is written, else nothing is kept; `job` is a disk made by make_job_disk; `restore` a folder with a saved
     state; `console` the file that the console goes to; with `shell` the terminal is the console, instead."""
 
-    def __init__(self, image, console, job, lean=True, disk=None, restore=None, shell=None):
+    def __init__(self, image, console, job, lean=True, disk=None, restore=None, shell=None, append=""):
         need_tools("qemu-system-x86_64")
         self.image, self.console, self.job = image, console, job
-        self.lean, self.disk, self.restore, self.shell = lean, disk, restore, shell
+        self.lean, self.disk, self.restore, self.shell, self.append = lean, disk, restore, shell, append
         self.process = self.channel = self.qmp = None
         self.pending = b""
         self.booted = None  # (state of the system, seconds since the kernel's start), when it has
@@ -130,6 +130,7 @@ class Machine:
             append += "".join(f" systemd.mask={unit}" for unit in LEAN_MASKS)
         if self.shell:
             append += f" bpfchain.shell={self.shell}"
+        append += f" {self.append}" if self.append else ""
         root = ["file=" + (self.disk or self.image.root), "format=" + ("qcow2" if self.disk else "raw"), "if=none",
                 "id=root", "cache=unsafe"]
         if self.restore:

@@ -23,9 +23,9 @@ class Boot:
     """A boot with a job in it, done once more when the VM dies of it: emulation is not above suspicion. The job's
     lines are given on when it has come to its end, so that nothing is said twice."""
 
-    def __init__(self, image, work, lean=True, use_state=False, console=None, disk=None):
-        self.image, self.work, self.lean, self.disk = image, work, lean, disk
-        self.use_state = use_state and lean and not disk
+    def __init__(self, image, work, lean=True, use_state=False, console=None, disk=None, append=""):
+        self.image, self.work, self.lean, self.disk, self.append = image, work, lean, disk, append
+        self.use_state = use_state and lean and not disk and not append
         self.console = console or os.path.join(work, "console")
         self.job = os.path.join(work, "job.disk")
         self.results = os.path.join(work, "results")
@@ -73,7 +73,7 @@ class Boot:
                 forget_state(state)
                 self.use_state = False
                 say(f"The saved state did not wake up ({error}), so the VM boots.")
-        machine = Machine(self.image, self.console, self.job, lean=self.lean, disk=self.disk)
+        machine = Machine(self.image, self.console, self.job, lean=self.lean, disk=self.disk, append=self.append)
         try:
             return machine.start()
         except BaseException:
@@ -196,7 +196,7 @@ class Results:
         self.script = None
 
 
-def run_suite(image, build, scripts, lean, boots, use_state, seconds, keep):
+def run_suite(image, build, scripts, lean, boots, use_state, seconds, keep, append=""):
     """Runs the scripts in one boot, or in several on the same disk; returns an exit status."""
     failed = 0
     with tempfile.TemporaryDirectory(prefix="bct-vm-") as work:
@@ -210,7 +210,7 @@ def run_suite(image, build, scripts, lean, boots, use_state, seconds, keep):
             os.mkdir(part)
             job = os.path.join(part, "job")
             make_job(job, build, scripts, number)
-            boot = Boot(image, part, lean=lean, use_state=use_state, disk=disk)
+            boot = Boot(image, part, lean=lean, use_state=use_state, disk=disk, append=append)
             boot.prepare(job)
             results = Results(f" (boot {number})" if boots > 1 else "")
             results.count = count

@@ -61,7 +61,7 @@ def command_run(options):
         if not os.access(os.path.join(job, "run"), os.X_OK):
             raise Failed("a command is wanted, or by --job a folder with an executable file \"run\"")
         boot = suite.Boot(image, work, lean=not options.full, use_state=options.saved_state,
-                          console=options.console)
+                          console=options.console, append=options.append)
         boot.prepare(job)
         status = boot.run(options.timeout, lambda line: print(line, flush=True))
         if options.output:
@@ -96,7 +96,8 @@ def command_test(options):
     image = build_image(options.build)
     with one_of_few(cache_folder(), each=MEMORY * 5 // 4):
         return suite.run_suite(image, options.build, options.script, lean=not options.full, boots=options.boots,
-                               use_state=options.saved_state, seconds=options.timeout, keep=options.output)
+                               use_state=options.saved_state, seconds=options.timeout, keep=options.output,
+                               append=options.append)
 
 
 def arguments():
@@ -112,6 +113,8 @@ def arguments():
                        help="boot once and keep the state; begin with it later (BPFCHAIN_VM_SAVED_STATE=1)")
     kept = argparse.ArgumentParser(add_help=False, parents=[state])
     kept.add_argument("--timeout", type=int, default=900, metavar="SECONDS", help="for the job (default: 900)")
+    kept.add_argument("--append", default="", metavar="WORDS", help="put these behind the kernel's command line, where "
+                      "the last of a kind counts; it takes a boot")
     kept.add_argument("--output", metavar="FOLDER", help="put what the job left in its folder \"out\", the journal "
                       "and the console into this folder")
 
