@@ -40,7 +40,15 @@ static int new_string(const char *s, size_t n, json_object **ret) {
 }
 
 static int from_json(Argument *a, const char *s, size_t n, json_object **ret) {
-        return json_parse(s, n, ret, NULL, a->error);
+        _cleanup_error_ Error error = ERROR_INIT;
+        JsonPosition position;
+        int r;
+
+        r = json_parse(s, n, ret, &position, &error);
+        if (r < 0 && error_is_set(&error))
+                return error_set_at(a->error, error.code, a->where, "this is not JSON at byte %zu: %s",
+                                    position.offset + 1, error.message);
+        return r;
 }
 
 static bool is_word(const char *s, size_t n, const char *word) {
@@ -304,7 +312,7 @@ static int from_text(Argument *a, const ValueType *type, const char *s, size_t n
 }
 
 int value_from_argument(const ValueType *type, const char *text, const char *where, json_object **ret, Error *error) {
-        Argument a = { .where = where, .error = error };
+        Argument a = { .where = strempty_to(where, ""), .error = error };
         size_t n = strlen(text);
 
         if (type->kind == VALUE_TEXT)

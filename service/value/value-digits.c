@@ -127,6 +127,8 @@ char *put_float(char *p, double v, bool is_single, bool quoted) {
                     (is_single ? strtof(p, NULL) == (float) v : strtod(p, NULL) == v))
                         break;
         }
+        if (v == 0 && signbit(v))
+                n = sprintf(p, "-0.0"); /* -0 would be an integer, which has no such thing */
         comma = memchr(p, ',', (size_t) n); /* of the user's language */
         if (comma)
                 *comma = '.';
