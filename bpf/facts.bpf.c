@@ -7,6 +7,8 @@
  */
 #include "kernel-types.h"
 
+#include <linux/errno.h>
+
 #include "facts.h"
 #include "who.bpf.h"
 
@@ -177,7 +179,8 @@ static __always_inline int on_detach(struct bpf_link *link, struct net_device *d
         __u32 id = BPF_CORE_READ(link, id);
         __u8 value = 1;
 
-        if (is_self() || !is_our_device(dev) || bpf_map_update_elem(&facts_detached, &id, &value, BPF_NOEXIST) != 0)
+        if (is_self() || !is_our_device(dev) ||
+            bpf_map_update_elem(&facts_detached, &id, &value, BPF_NOEXIST) == -EEXIST)
                 return 0;
         tell(FACT_DETACH, hook, BPF_CORE_READ(dev, ifindex), id_of(BPF_CORE_READ(link, prog)), 0);
         return 0;

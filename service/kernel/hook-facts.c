@@ -58,6 +58,7 @@ struct HookFacts {
         void *userdata;
         struct bpf_object *object;
         struct bpf_link *links[ELEMENTSOF(parts)];
+        int programs[ELEMENTSOF(parts) + 1]; /* descriptors of those attached, which belong to object; then -EBADF */
         struct ring_buffer *ring;
         sd_event_source *source;
         const uint64_t *lost; /* the programs' counter, mapped */
@@ -135,8 +136,23 @@ int hook_facts_parse(const void *data, size_t size, GuardFact *ret) {
         return 0;
 }
 
-static void tell_lost(HookFacts *facts) {
+/* What found no room, and what a program did not see: it is not run for a task that comes upon the function while it
+ * runs for another on the same CPU that had to wait. */
+static uint64_t count_lost(const HookFacts *facts) {
         uint64_t lost = __atomic_load_n(facts->lost, __ATOMIC_RELAXED);
+
+        for (size_t i = 0; i < ELEMENTSOF(facts->programs) && facts->programs[i] >= 0; i++) {
+                struct bpf_prog_info info = {};
+                uint32_t size = sizeof(info);
+
+                if (bpf_prog_get_info_by_fd(facts->programs[i], &info, &size) >= 0)
+                        lost += info.recursion_misses;
+        }
+        return lost;
+}
+
+static void tell_lost(HookFacts *facts) {
+        uint64_t lost = count_lost(facts);
 
         for (; facts->lost_seen < lost; facts->lost_seen++)
                 facts->handler(NULL, facts->userdata);
@@ -199,6 +215,9 @@ static int attach(HookFacts *facts, unsigned *missing) {
         unsigned attached = 0;
         int r = 0;
 
+        for (size_t i = 0; i < ELEMENTSOF(facts->programs); i++)
+                facts->programs[i] = -EBADF;
+
         for (size_t i = 0; i < ELEMENTSOF(parts); i++) {
                 struct bpf_program *program = bpf_object__find_program_by_name(facts->object, parts[i].program);
 
@@ -206,7 +225,7 @@ static int attach(HookFacts *facts, unsigned *missing) {
                         continue;
                 facts->links[i] = bpf_program__attach(program);
                 if (facts->links[i]) {
-                        attached++;
+                        facts->programs[attached++] = bpf_program__fd(program);
                         continue;
                 }
                 r = -errno;
