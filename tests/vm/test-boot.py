@@ -3,15 +3,18 @@
 """The whole boot, nothing left out, twice on the same disk: the first time chains are configured, the second time
 they must be there before the network is."""
 
+import json
 import os
 import sys
 
-from vm_lab import (BUILD, DOCUMENTS, OBJECTS, UNIT, RootNamespace, case, chains, client, command, eventually,
-                    run_cases, show, systemctl)
+from vm_lab import (BUILD, DOCUMENTS, OBJECTS, UNIT, RootNamespace, case, chains, client, client_json, command,
+                    eventually, run_cases, show, systemctl)
+
+HELD = "5a4881d45a524277b64f12e9b1531e9c"  # MESSAGE_ID
 
 BOOT = int(os.environ["BPFCHAIN_VM_BOOT"])
 
-# The interface is there before the service, as a card would be.
+# The interfaces are there before the service, as cards would be. gate0 is up as well, too early.
 WIRE_UNIT = """\
 [Unit]
 DefaultDependencies=no
@@ -20,6 +23,9 @@ Before=bpfchaind.service
 Type=oneshot
 RemainAfterExit=yes
 ExecStart=/usr/sbin/ip link add eth0 type veth peer name peer0
+ExecStart=/usr/sbin/ip link add gate0 type veth peer name gatepeer0
+ExecStart=/usr/sbin/ip link set gate0 up
+ExecStart=/usr/sbin/ip link set gatepeer0 up
 [Install]
 WantedBy=sysinit.target
 """
@@ -78,26 +84,30 @@ def chains_are_configured_for_good():
     # The distribution's policy denies it its start (Debian 13), and there is nothing for it to do.
     systemctl("mask", "systemd-network-generator.service")
     os.makedirs(OBJECTS, exist_ok=True)
-    write("/root/edge.json", """{
+    write(f"{OBJECTS}/edge.json", """{
   "programs": { "x": { "object": "verdict.bpf.o", "function": "xdp_verdict" },
                 "t": { "object": "verdict.bpf.o", "function": "tc_verdict" } },
-  "chains": [ { "interfaces": [ "eth0" ], "hook": "xdp", "programs": [ "x" ] },
+  "chains": [ { "interfaces": [ "eth0" ], "hook": "xdp", "programs": [ "x" ], "fail-closed": true },
               { "interfaces": [ "eth0" ], "hook": "tc-ingress", "programs": [ "t" ] } ] }""")
-    command("cp", os.path.join(BUILD, "tests/bpf/verdict.bpf.o"), "/root/")
-    client("apply", "/root/edge.json")
+    command("cp", os.path.join(BUILD, "tests/bpf/verdict.bpf.o"), OBJECTS)
+    client("apply", f"{OBJECTS}/edge.json")
     # One that lasts until the reboot only.
-    write("/root/runtime.json", """{
+    write(f"{OBJECTS}/runtime.json", """{
   "programs": { "r": { "object": "verdict.bpf.o", "function": "tc_verdict" } },
   "chains": [ { "interfaces": [ "eth0" ], "hook": "tc-egress", "programs": [ "r" ] } ] }""")
-    client("apply", "--runtime", "/root/runtime.json")
+    client("apply", "--runtime", f"{OBJECTS}/runtime.json")
     assert {hook for _, hook in chains()} == {"xdp", "tc-ingress", "tc-egress"}
     assert os.path.exists(f"{DOCUMENTS}/edge.json")
+    # One that can't be put on its hook by the next boot.
+    write(f"{DOCUMENTS}/gate.json", """{
+  "programs": { "g": { "object": "gate.bpf.o", "type": "xdp" } },
+  "chains": [ { "interfaces": [ "gate0" ], "hook": "xdp", "programs": [ "g" ], "fail-closed": true } ] }""")
 
 
 @in_boot(2)
 def chains_are_back():
     found = {key: chain["state"] for key, chain in chains().items()}
-    assert found == {("eth0", "xdp"): "active", ("eth0", "tc-ingress"): "active"}, found
+    assert found == {("eth0", "xdp"): "active", ("eth0", "tc-ingress"): "active", ("gate0", "xdp"): "failed"}, found
     assert RootNamespace().link("eth0")["xdp"]["prog"]["id"] == chains()["eth0", "xdp"]["program-id"]
 
 
@@ -113,6 +123,25 @@ def they_were_there_before_the_network():
     messages = command("journalctl", "--boot", "-u", UNIT, "--output=cat").stdout
     assert "is ready after" in messages, messages
     eventually(lambda: "UP" in RootNamespace().link("eth0")["flags"])
+
+
+@in_boot(2)
+def an_interface_without_its_chain_was_down_before_the_network():
+    def gate0():
+        return next(item for item in client_json("interfaces") if item["name"] == "gate0")
+
+    assert "gate.json" in gate0()["held"] and not gate0()["up"], gate0()
+    assert "UP" not in RootNamespace().link("gate0")["flags"]
+    entry = json.loads(command("journalctl", "--boot", "--output=json", f"MESSAGE_ID={HELD}").stdout)
+    assert entry["BPFCHAIN_INTERFACE"] == "gate0" and entry["BPFCHAIN_DOCUMENT"] == "gate", entry
+    assert int(entry["__MONOTONIC_TIMESTAMP"]) <= since("network-pre.target"), entry
+    # Only one: eth0, which has a chain, was never touched.
+    eventually(lambda: "UP" in RootNamespace().link("eth0")["flags"])
+
+    command("cp", os.path.join(BUILD, "tests/bpf/verdict.bpf.o"), f"{OBJECTS}/gate.bpf.o")
+    client("reload")
+    eventually(lambda: "UP" in RootNamespace().link("gate0")["flags"])
+    assert not gate0()["held"] and chains()["gate0", "xdp"]["state"] == "active"
 
 
 @in_boot(2)

@@ -9,7 +9,7 @@ import signal
 import tempfile
 import time
 
-from vm_lab import (CHAIN, DAEMON, MANAGER, PACKAGE, ROOT_OBJECT, UNIT, Host, busctl, case, chain_path, chains,
+from vm_lab import (CHAIN, DAEMON, MANAGER, OBJECTS, PACKAGE, ROOT_OBJECT, UNIT, Host, busctl, case, chain_path, chains,
                     client, client_json, command, eventually, hits, ids, journal, journal_cursor, main_pid,
                     run_cases, show, systemctl, wait_new_main)
 
@@ -121,6 +121,23 @@ def systemd_reloads_by_signal_and_waits_for_the_end():
         os.unlink(file.name)
         systemctl("reload", UNIT, timeout=20)
         assert "0 problems" in show(UNIT, "StatusText"), show(UNIT, "StatusText")
+
+
+@case
+def an_interface_is_kept_down_until_its_chain_runs():
+    """With the rights that the unit leaves, and SELinux."""
+    with Host() as host:
+        host.document("gate", {
+            "programs": {"a": {"object": "gate.bpf.o", "type": "xdp"}},
+            "chains": [{"interfaces": ["eth0"], "hook": "xdp", "programs": ["a"], "fail-closed": True}]})
+        client("reload")
+        assert "UP" not in host.inner.link("eth0")["flags"]
+        assert "held down" in client("status").stdout
+        os.kill(main_pid(), signal.SIGKILL)  # that it set it down is known to the next one
+        shutil.copy(f"{OBJECTS}/verdict.bpf.o", f"{OBJECTS}/gate.bpf.o")
+        host.wait_chain()
+        assert "UP" in host.inner.link("eth0")["flags"]
+        host.passes(20)
 
 
 @case

@@ -132,15 +132,13 @@ def what_it_makes_for_others_can_be_read():
     with Host() as host:
         shutil.rmtree("/etc/bpfchain/chains.d")
         shutil.rmtree("/run/bpfchain/chains.d")
-        shutil.copy("/etc/bpfchain/objects/verdict.bpf.o", "/root/")
         document = {"programs": {"a": {"object": "verdict.bpf.o", "function": "xdp_verdict"}},
                     "chains": [{"interfaces": ["eth0"], "hook": "xdp", "programs": ["a"]}]}
-        with open("/root/made.json", "w", encoding="utf-8") as file:
+        with open("/etc/bpfchain/objects/made.json", "w", encoding="utf-8") as file:
             json.dump(document, file)
-        client("apply", "/root/made.json")
+        client("apply", file.name)
         host.wait_chain()
-        for path, mode in {"/etc/bpfchain/chains.d": 0o755, "/etc/bpfchain/chains.d/made.json": 0o644,
-                           "/etc/bpfchain/objects/made": 0o755}.items():
+        for path, mode in {"/etc/bpfchain/chains.d": 0o755, "/etc/bpfchain/chains.d/made.json": 0o644}.items():
             assert stat.S_IMODE(os.stat(path).st_mode) == mode, f"{path}: {oct(os.stat(path).st_mode)}"
         os.makedirs("/run/bpfchain/chains.d", exist_ok=True)
 
