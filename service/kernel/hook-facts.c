@@ -3,7 +3,7 @@
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
-#include <sys/stat.h>
+#include <inttypes.h>
 
 #include "bpf/facts.h"
 #include "facts-elf.h"
@@ -253,23 +253,37 @@ static int read_ring(HookFacts *facts, sd_event *event) {
         return r;
 }
 
+/* The number of a namespace of ours, as the link's text tells it ("net:[4026531840]"): what it points to is of a file
+ * system that security policies may keep from us. */
+static int read_namespace(const char *name, uint32_t *ret) {
+        char path[64], text[64];
+        ssize_t n;
+
+        snprintf(path, sizeof(path), "/proc/self/ns/%s", name);
+        n = readlink(path, text, sizeof(text) - 1);
+        if (n < 0)
+                return -errno;
+        text[n] = '\0';
+        return sscanf(text, "%*[a-z]:[%" SCNu32 "]", ret) == 1 ? 0 : -EBADMSG;
+}
+
 static int load(HookFacts *facts, sd_event *event, bool *ret_complete, const char **ret_reason) {
         LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "bc_facts");
+        uint32_t pids = 0, net = 0;
         unsigned missing = 0;
-        struct stat st;
         int r;
 
-        *ret_reason = "/proc is not there to tell our namespaces";
-        if (stat("/proc/self/ns/pid", &st) < 0)
-                return -errno;
-        if (st.st_ino != INITIAL_PID_NAMESPACE) {
+        *ret_reason = "our namespaces can't be read in /proc/self/ns";
+        r = read_namespace("pid", &pids);
+        if (r >= 0)
+                r = read_namespace("net", &net);
+        if (r < 0)
+                return r;
+        if (pids != INITIAL_PID_NAMESPACE) {
                 *ret_reason = "the service is in a PID namespace, and the kernel's programs tell by the numbers of "
                               "the initial one";
                 return -EOPNOTSUPP;
         }
-        if (stat("/proc/self/ns/net", &st) < 0)
-                return -errno;
-
         *ret_reason = "the kernel refuses tracing programs (fentry, fexit); they take CAP_BPF and CAP_PERFMON";
         r = kernel_has_tracing();
         if (r < 0)
@@ -283,7 +297,7 @@ static int load(HookFacts *facts, sd_event *event, bool *ret_complete, const cha
         r = choose_programs(facts->object, &missing);
         if (r < 0)
                 return r;
-        set_globals(facts->object, (uint32_t) st.st_ino);
+        set_globals(facts->object, net);
         *ret_reason = "the kernel does not take the programs";
         r = bpf_object__load(facts->object);
         if (r < 0)
