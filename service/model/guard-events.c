@@ -239,7 +239,7 @@ static const char *act_sentence(GuardAct act) {
         case GUARD_ACT_DETACHED: return "the chain was taken off its hook";
         case GUARD_ACT_REPLACED: return "another program was put in the chain's place";
         case GUARD_ACT_PRECEDED: return "a program was put in front of the chain";
-        case GUARD_ACT_UNPINNED: return "a pin of the chain was removed";
+        case GUARD_ACT_UNPINNED: return "a pin was removed";
         case GUARD_ACT_FILTER_ADDED: return "a filter was added";
         case GUARD_ACT_FILTER_DELETED: return "a filter was deleted";
         case GUARD_ACT_QDISC_ADDED: return "a qdisc was added";
@@ -284,14 +284,16 @@ static const char *verdict_word(GuardVerdict verdict) {
 char *guard_event_describe(const GuardEvent *event) {
         _cleanup_free_ char *who = culprit_describe(&event->who);
         const char *hook = event->hook >= 0 ? hook_to_string((Hook) event->hook) : NULL;
-        char program[64] = "";
+        char object[160] = "";
         char *text;
 
         if (event->program_id > 0)
-                snprintf(program, sizeof(program), ", program %u%s%s", event->program_id,
+                snprintf(object, sizeof(object), ", program %u%s%s", event->program_id,
                          *event->program_name ? " " : "", event->program_name);
+        else if (*event->pin)
+                snprintf(object, sizeof(object), ", %s", event->pin);
         if (asprintf(&text, "%s%s%s%s%s%s%s%s%s, by %s%s", event->interface, hook ? "/" : "", hook ? hook : "",
-                     *event->interface ? ": " : "", verdict_word(event->verdict), act_sentence(event->act), program,
+                     *event->interface ? ": " : "", verdict_word(event->verdict), act_sentence(event->act), object,
                      *event->detail ? ", " : "", event->detail, strna(who),
                      event->outcome == GUARD_OUTCOME_RESTORING ? "; it is put back"
                      : event->outcome == GUARD_OUTCOME_HELD    ? "; it is left so"
