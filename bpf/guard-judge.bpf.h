@@ -36,31 +36,57 @@ static __always_inline bool guard_is_slice(const char *name, long length) {
                end[6] == '\0';
 }
 
-/* The unit of the system's service manager that the process belongs to: of the path from the root, the first part
- * that is no slice. What is below may be made by whom the manager lets (users, containers), and tells nothing. */
-static __noinline int guard_read_unit(struct guard_unit *unit) {
+/* The unit of the system's service manager that the current process belongs to: of its cgroup's path from the root,
+ * the first part that is no slice. What is below may be made by whom the manager lets (users, containers), and tells
+ * nothing. unit: room. The address of a struct kernfs_node, or 0. */
+static __noinline __u64 guard_find_unit(struct guard_unit *unit) {
         struct task_struct *task = bpf_get_current_task_btf();
         struct kernfs_node *node = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn);
-        const char *found = NULL;
+        struct kernfs_node *found = NULL;
 
         if (!unit)
-                return -1;
+                return 0;
         for (int i = 0; i < CGROUP_LEVELS; i++) {
                 struct kernfs_node *parent = who_cgroup_parent(node);
                 const char *name;
                 long n;
 
-                if (!parent) {
-                        __builtin_memset(unit, 0, sizeof(*unit));
-                        return found ? bpf_probe_read_kernel_str(unit->text, sizeof(unit->text), found) : -1;
-                }
+                if (!parent)
+                        return (__u64) found;
                 name = BPF_CORE_READ(node, name);
                 n = bpf_probe_read_kernel_str(unit->text, sizeof(unit->text), name);
                 if (n > 1 && !guard_is_slice(name, n - 1))
-                        found = name;
+                        found = node;
                 node = parent;
         }
-        return -1;
+        return 0;
+}
+
+static __always_inline bool guard_read_unit(struct guard_unit *unit, struct kernfs_node *node) {
+        const char *name = BPF_CORE_READ(node, name);
+
+        __builtin_memset(unit, 0, sizeof(*unit));
+        return bpf_probe_read_kernel_str(unit->text, sizeof(unit->text), name) > 1;
+}
+
+/* The rules that do not hold for that unit, or for a slice that it is in. */
+static __noinline __u32 guard_unit_rules(struct guard_unit *unit) {
+        struct kernfs_node *node;
+        __u32 allowed = 0;
+
+        if (!unit)
+                return 0;
+        node = (struct kernfs_node *) guard_find_unit(unit);
+        for (int i = 0; i < CGROUP_LEVELS && node; i++) {
+                __u32 *rules;
+
+                if (!guard_read_unit(unit, node))
+                        break;
+                rules = bpf_map_lookup_elem(&guard_units, unit);
+                allowed |= rules ? *rules : 0;
+                node = who_cgroup_parent(node);
+        }
+        return allowed;
 }
 
 static __always_inline bool guard_same_unit(const struct guard_unit *unit, const char *text) {
@@ -78,13 +104,15 @@ static __always_inline bool guard_same_unit(const struct guard_unit *unit, const
 static __noinline int guard_is_service(struct guard_unit *unit) {
         struct task_struct *task = bpf_get_current_task_btf();
         struct guard_bpf_settings *settings;
+        struct kernfs_node *node;
 
         if (bpf_task_storage_get(&guard_service, task->group_leader, NULL, 0))
                 return 1;
         if (!unit || BPF_CORE_READ(task, real_parent, tgid) != PID_1)
                 return 0;
         settings = guard_get_settings();
-        if (!settings || guard_read_unit(unit) <= 1)
+        node = (struct kernfs_node *) guard_find_unit(unit);
+        if (!settings || !node || !guard_read_unit(unit, node))
                 return 0;
         return guard_same_unit(unit, settings->service) || guard_same_unit(unit, settings->release);
 }
@@ -114,10 +142,8 @@ static __noinline __u32 guard_allowed(void) {
                 rules = bpf_map_lookup_elem(&guard_users, &uid);
                 allowed |= rules ? *rules : 0;
         }
-        if (settings->n_units > 0 && guard_read_unit(&unit) > 1) {
-                rules = bpf_map_lookup_elem(&guard_units, &unit);
-                allowed |= rules ? *rules : 0;
-        }
+        if (settings->n_units > 0)
+                allowed |= guard_unit_rules(&unit);
         return allowed;
 }
 

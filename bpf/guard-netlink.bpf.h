@@ -178,6 +178,10 @@ static __always_inline void guard_judge_link(struct guard_request *request, stru
         __u32 ifindex = index > 0 ? (__u32) index : in->named, *found, hooks, act;
         bool group;
 
+        /* What is to be made anew never touches what is there; and its name may be meant for another namespace. */
+        if (header->nlmsg_type == RTM_NEWLINK && (header->nlmsg_flags & NLM_F_CREATE) &&
+            (header->nlmsg_flags & NLM_F_EXCL))
+                return;
         /* Without index and name, all of a group are meant, of which we do not know the members. */
         group = index <= 0 && (in->says & SAYS_GROUP) && !(in->says & SAYS_NAME) &&
                 (header->nlmsg_type == RTM_DELLINK || !(header->nlmsg_flags & NLM_F_CREATE));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <inttypes.h>
 #include <sys/stat.h>
 
 #include "kernel/guard-events.h"
@@ -91,6 +92,7 @@ static int take_set(GuardPrograms *programs, GuardSet *set) {
         guard_set_free(programs->set);
         programs->events = events;
         programs->set = set;
+        programs->lost_seen = 0;
         if (set)
                 tell_reader(programs);
         return 0;
@@ -119,7 +121,7 @@ static int try_technique(GuardTechnique technique, GuardSet **ret, Error *error)
         return 0;
 }
 
-static int make_set(GuardSet **ret, char *reason, size_t size, Error *error) {
+static int make_set(GuardSet **ret, Error *error) {
         _cleanup_error_ Error lsm = ERROR_INIT, fmod_ret = ERROR_INIT;
         int r;
 
@@ -127,10 +129,8 @@ static int make_set(GuardSet **ret, char *reason, size_t size, Error *error) {
         if (r >= 0)
                 return 0;
         r = try_technique(GUARD_TECHNIQUE_FMOD_RET, ret, &fmod_ret);
-        if (r >= 0) {
-                snprintf(reason, size, "The guard works by fmod_ret: %s.", strna(lsm.message));
+        if (r >= 0)
                 return 0;
-        }
         return error_set(error, ERROR_NOT_SUPPORTED, "The guard can't be switched on: %s; %s.", strna(lsm.message),
                          strna(fmod_ret.message));
 }
@@ -184,11 +184,18 @@ static int switch_off(GuardPrograms *programs, Error *error) {
         return 0;
 }
 
-/* Pins that did not come about leave a guard that ends with us, which the state says. */
+/* Pins that did not come about leave a guard that ends with us, which the state says; and so does one that would not
+ * know the next service. */
 static void keep(GuardPrograms *programs, const GuardSet *set, GuardState *state) {
         int r;
 
-        if (programs->identity.reason)
+        if (programs->identity.reason) {
+                if (state->pinned)
+                        (void) guard_pins_remove(programs->kernel);
+                state->pinned = false;
+                return;
+        }
+        if (state->pinned)
                 return;
         r = guard_pins_keep(programs->kernel, set);
         state->pinned = r >= 0;
@@ -198,6 +205,47 @@ static void keep(GuardPrograms *programs, const GuardSet *set, GuardState *state
                          programs->kernel->bpffs_dir, strerror(-r));
 }
 
+/* Sums up what all processors counted. */
+static int read_counters(const GuardSet *set, GuardMap map, uint32_t key, size_t n, uint64_t *ret) {
+        int n_cpus = libbpf_num_possible_cpus(), r;
+        _cleanup_free_ uint64_t *values = NULL;
+
+        if (n_cpus < 0)
+                return n_cpus;
+        values = calloc((size_t) n_cpus * n, sizeof(*values));
+        if (!values)
+                return -ENOMEM;
+        r = bpf_map_lookup_elem(set->maps[map], &key, values);
+        if (r < 0)
+                return r;
+        memset(ret, 0, n * sizeof(*ret));
+        for (size_t i = 0; i < (size_t) n_cpus * n; i++)
+                ret[i % n] += values[i];
+        return 0;
+}
+
+/* Less than it could be, in the order of what it means, where there is nothing worse to say. */
+static void explain(const GuardPrograms *programs, const GuardSet *set, GuardState *state) {
+        uint64_t lost = 0;
+
+        if (*state->reason)
+                return;
+        (void) read_counters(set, GUARD_MAP_LOSSES, GUARD_BPF_LOST_OBJECTS, 1, &lost);
+        if (lost > 0)
+                snprintf(state->reason, sizeof(state->reason),
+                         "%" PRIu64 " maps and programs of the service found no room among those that are defended.",
+                         lost);
+        else if (!state->pinned && programs->identity.reason)
+                snprintf(state->reason, sizeof(state->reason),
+                         "The guard ends with the service, for the next one could not be known again: %s.",
+                         programs->identity.reason);
+        else if (set->technique == GUARD_TECHNIQUE_FMOD_RET)
+                snprintf(
+                        state->reason, sizeof(state->reason),
+                        "The guard works by fmod_ret, for BPF LSM programs are not called (bpf is not in the list of "
+                        "the kernel's active LSMs).");
+}
+
 static int switch_on(GuardPrograms *programs, const GuardDemand *demand, Error *error) {
         _cleanup_(guard_set_freep) GuardSet *made = NULL;
         GuardState state = { .mode = (int) demand->policy->mode };
@@ -205,7 +253,7 @@ static int switch_on(GuardPrograms *programs, const GuardDemand *demand, Error *
         int r;
 
         if (!set) {
-                r = make_set(&made, state.reason, sizeof(state.reason), error);
+                r = make_set(&made, error);
                 if (r < 0)
                         return r;
                 set = made;
@@ -215,12 +263,8 @@ static int switch_on(GuardPrograms *programs, const GuardDemand *demand, Error *
                 return r;
         state.technique = guard_technique_to_string(set->technique);
         state.pinned = !made && programs->state.pinned;
-        if (!state.pinned)
-                keep(programs, set, &state);
-        if (!state.pinned && !*state.reason && programs->identity.reason)
-                snprintf(state.reason, sizeof(state.reason),
-                         "The guard ends with the service, for the next one could not be known again: %s.",
-                         programs->identity.reason);
+        keep(programs, set, &state);
+        explain(programs, set, &state);
         if (made) {
                 r = take_set(programs, made);
                 if (r < 0)
@@ -254,25 +298,6 @@ int kernel_guard_apply(void *userdata, const GuardDemand *demand, GuardState *re
         if (r < 0 && error_is_set(error))
                 snprintf(ret->reason, sizeof(ret->reason), "%s", error->message);
         return r;
-}
-
-/* Sums up what all processors counted. */
-static int read_counters(const GuardSet *set, GuardMap map, uint32_t key, size_t n, uint64_t *ret) {
-        int n_cpus = libbpf_num_possible_cpus(), r;
-        _cleanup_free_ uint64_t *values = NULL;
-
-        if (n_cpus < 0)
-                return n_cpus;
-        values = calloc((size_t) n_cpus * n, sizeof(*values));
-        if (!values)
-                return -ENOMEM;
-        r = bpf_map_lookup_elem(set->maps[map], &key, values);
-        if (r < 0)
-                return r;
-        memset(ret, 0, n * sizeof(*ret));
-        for (size_t i = 0; i < (size_t) n_cpus * n; i++)
-                ret[i % n] += values[i];
-        return 0;
 }
 
 int kernel_guard_counters(void *userdata, GuardRuleCounters *ret) {
