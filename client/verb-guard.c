@@ -297,13 +297,11 @@ static int read_policy(const char *path, char **ret) {
 }
 
 static const char *who_text(json_object *who) {
-        const char *unit = json_text(who, "unit");
-
-        return *unit ? unit : *json_text(who, "executable") ? json_text(who, "executable") : json_text(who, "name");
+        return strempty_to(json_text(who, "executable"), json_text(who, "name"));
 }
 
 static int show_judgements(Client *client, json_object *judgements, const char *objection) {
-        static const char *const headings[] = { "POLICY", "RULE", "WHAT", "TIMES", "UID", "WHO", "BY" };
+        static const char *const headings[] = { "POLICY", "RULE", "WHAT", "TIMES", "UID", "WHO", "UNIT", "BY" };
         _cleanup_(grid_freep) Grid *grid = grid_new();
         Output *out = &client->output;
         int r;
@@ -331,6 +329,7 @@ static int show_judgements(Client *client, json_object *judgements, const char *
                 else
                         grid_cell(grid, STYLE_NONE, "");
                 grid_cell(grid, STYLE_NONE, strempty_to(who_text(who), "somebody unknown"));
+                grid_cell(grid, STYLE_NONE, json_text(who, "unit"));
                 grid_cell(grid, STYLE_DIM, json_text(judgement, "by"));
         }
         r = grid_print(grid, out);

@@ -109,6 +109,19 @@ bool guard_blame(Guard *guard, GuardEvent *event, int ifindex) {
         return true;
 }
 
+bool guard_interface_is_going(const Guard *guard, int ifindex) {
+        uint64_t now = usec_now(CLOCK_BOOTTIME);
+
+        for (size_t i = 0; i < MIN2(guard->n_hints, (size_t) GUARD_HINTS_KEPT); i++) {
+                const GuardHint *hint = &guard->hints[i];
+
+                if (hint->fact && hint->act == GUARD_ACT_INTERFACE_DELETE && hint->ifindex == ifindex &&
+                    hint->boottime + GUARD_CORRELATE_USEC > now)
+                        return true;
+        }
+        return false;
+}
+
 static Chain *chain_at(const Guard *guard, int ifindex, int hook) {
         const Interface *interface = guard_interface_of(guard, ifindex);
 
@@ -268,10 +281,10 @@ bool guard_note_fact(Guard *guard, const GuardFact *fact) {
         return true;
 }
 
-/* Is that, done on this hook, done to the chain? On tcx others may come and go behind ours. */
+/* Is that, done on this hook, done to the chain? On tcx others may come and go behind ours. A link that was detached
+ * stays so: what was detached there and is not missed was none of ours, or nothing at all ("xdpgeneric off"). */
 static bool is_disturbing(const Chain *chain, GuardAct act) {
-        return act == GUARD_ACT_PRECEDE ||
-               (chain->hook == HOOK_XDP && (act == GUARD_ACT_DETACH || act == GUARD_ACT_REPLACE));
+        return act == GUARD_ACT_PRECEDE || (chain->hook == HOOK_XDP && act == GUARD_ACT_REPLACE);
 }
 
 void guard_tell_what_passed(Guard *guard) {

@@ -79,11 +79,12 @@ const GuardEvent *guard_ring_newest(const GuardRing *ring, size_t i) {
         return i < ring->size && i < ring->n ? &ring->events[(ring->n - 1 - i) % ring->size] : NULL;
 }
 
-/* Several acts of the same process on the same hook, or many with nobody to name. */
+/* Several acts of the same process on the same hook, or many with nobody to name. Of attempts ("rm -r") it does not
+ * matter which pin they are about. */
 static bool is_like(const GuardEvent *a, const GuardEvent *b) {
         return a->act == b->act && a->verdict == b->verdict && a->rule == b->rule && a->hook == b->hook &&
-               a->who.pid == b->who.pid && streq(a->pin, b->pin) && streq(a->interface, b->interface) &&
-               b->boottime - a->last < GUARD_TOGETHER_USEC;
+               a->who.pid == b->who.pid && (a->verdict != GUARD_VERDICT_SEEN || streq(a->pin, b->pin)) &&
+               streq(a->interface, b->interface) && b->boottime - a->last < GUARD_TOGETHER_USEC;
 }
 
 static int level_of(const GuardEvent *event) {

@@ -107,6 +107,8 @@ bool guard_take(GuardBudget *budget, uint64_t max, const char *what);
 void guard_hint(Guard *guard, const GuardHint *hint);
 /* Names who it probably was; the interface's index is what the event does not know. False: nobody is known. */
 bool guard_blame(Guard *guard, GuardEvent *event, int ifindex);
+/* Was its deletion begun? What is on it goes before the news of it comes. */
+bool guard_interface_is_going(const Guard *guard, int ifindex);
 /* After a look: facts of which it has found nothing, as they were undone already, are told of by themselves. */
 void guard_tell_what_passed(Guard *guard);
 

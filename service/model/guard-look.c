@@ -203,7 +203,7 @@ static void look_at(Guard *guard, Chain *chain, unsigned what, const char *sourc
                 return;
         }
         look_at_interface(guard, chain, interface, &facts, source);
-        if (!interface)
+        if (!interface || (facts.ifindex == 0 && guard_interface_is_going(guard, chain->ifindex)))
                 return; /* the chain goes with it */
         look_at_hook(guard, chain, &facts, source);
         if (facts.ifindex != 0)

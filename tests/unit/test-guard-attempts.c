@@ -235,14 +235,20 @@ static void test_settled_all_the_same(void **state) {
 static void test_over_already(void **state) {
         Fixture *fx = *state;
         Guard *guard = start(fx, &defaults);
-        GuardFact fact = { .act = GUARD_ACT_DETACH, .ifindex = 2, .hook = HOOK_XDP, .who = process(91, "quick") };
+        GuardFact fact = { .act = GUARD_ACT_REPLACE, .ifindex = 2, .hook = HOOK_XDP, .who = process(91, "quick") };
 
         fact.boottime = usec_now(CLOCK_BOOTTIME);
         assert_true(guard_note_fact(guard, &fact));
         guard_look(guard, 0, "hook-facts");
-        assert_int_equal(newest(guard, 1)->act, GUARD_ACT_DETACH);
+        assert_int_equal(newest(guard, 1)->act, GUARD_ACT_REPLACE);
         assert_int_equal(newest(guard, 1)->who.pid, 91);
         assert_int_equal(newest(guard, 1)->verdict, GUARD_VERDICT_SEEN);
+        guard_look(guard, 0, "hook-facts");
+        (void) newest(guard, 1);
+
+        /* What was detached is missed, or was none of ours. */
+        fact.act = GUARD_ACT_DETACH;
+        assert_true(guard_note_fact(guard, &fact));
         guard_look(guard, 0, "hook-facts");
         (void) newest(guard, 1);
 
@@ -257,6 +263,40 @@ static void test_over_already(void **state) {
         assert_true(guard_needs_interval(guard));
         guard_set_facts_complete(guard, true);
         assert_false(guard_needs_interval(guard));
+}
+
+/* A chain that goes with its interface was not taken off, though nothing has told of that by netlink yet. */
+static void test_interface_goes(void **state) {
+        Fixture *fx = *state;
+        Guard *guard = start(fx, &defaults);
+        GuardFact fact = { .act = GUARD_ACT_INTERFACE_DELETE, .ifindex = 2, .hook = -1, .who = process(92, "ip") };
+
+        fact.boottime = usec_now(CLOCK_BOOTTIME);
+        assert_true(guard_note_fact(guard, &fact));
+        fake_interface_gone(fx->fake, 2);
+        guard_look(guard, GUARD_LOOK_FILTERS, "hook-facts");
+        (void) newest(guard, 0);
+        fx_unlink(fx, 2);
+        guard_look(guard, GUARD_LOOK_FILTERS, "links");
+        assert_int_equal(newest(guard, 1)->act, GUARD_ACT_INTERFACE_DELETED);
+        assert_int_equal(newest(guard, 1)->who.pid, 92);
+        fx_reconcile(fx);
+}
+
+/* One "rm -r" is one event. */
+static void test_many_pins(void **state) {
+        Fixture *fx = *state;
+        Guard *guard = start(fx, &defaults);
+
+        for (int i = 0; i < 30; i++) {
+                GuardAttempt a = attempt(GUARD_VERDICT_REFUSED, GUARD_RULE_PINS, GUARD_ACT_UNPIN, 93);
+
+                a.ifindex = 0;
+                a.hook = -1;
+                snprintf(a.pin, sizeof(a.pin), "pin-%d", i);
+                guard_note_attempt(guard, &a);
+        }
+        assert_int_equal(newest(guard, 1)->count, 30);
 }
 
 /* Floods of one kind are counted, bounded, and drive out nothing else. */
@@ -528,6 +568,8 @@ int main(void) {
                 fx_test(test_who_did_not),
                 fx_test(test_settled_all_the_same),
                 fx_test(test_over_already),
+                fx_test(test_interface_goes),
+                fx_test(test_many_pins),
                 fx_test(test_flood),
                 fx_test(test_judged),
                 fx_test(test_demanded),
