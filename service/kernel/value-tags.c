@@ -104,11 +104,11 @@ static int apply_tag(ValueBtf *v, const char *text, const ValueType **type, Valu
                 return 0;
         }
         if ((value = startswith(text, "unit=")))
-                return free_and_strdup(&notes->unit, value);
+                return value_note_set(&notes->unit, value);
         if ((value = startswith(text, "description=")))
-                return free_and_strdup(&notes->description, value);
+                return value_note_set(&notes->description, value);
         if ((value = startswith(text, "default=")))
-                return free_and_strdup(&notes->initial, value);
+                return value_note_set(&notes->initial, value);
         if (streq(text, "hidden"))
                 notes->hidden = true;
         return 0;

@@ -128,7 +128,7 @@ char *put_float(char *p, double v, bool is_single, bool quoted) {
                         break;
         }
         if (v == 0 && signbit(v))
-                n = sprintf(p, "-0.0"); /* -0 would be an integer, which has no such thing */
+                n = sprintf(p, "-0.0");     /* -0 would be an integer, which has no such thing */
         comma = memchr(p, ',', (size_t) n); /* of the user's language */
         if (comma)
                 *comma = '.';

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "util/json-reader.h"
+#include "value/value-bits.h"
 #include "value/value-place.h"
 #include "value/value-text.h"
 
@@ -96,6 +97,6 @@ int encode_enum(Encoder *e, const ValueType *type, json_object *value, const Pla
                 return r;
         if (number_compare(number, min) < 0 || number_compare(number, max) > 0)
                 return encode_fault_range(e, place, number, min, max, type->name);
-        encode_put_bits(buffer, offset, bits, number_bits(number));
+        value_store_bits(buffer, offset, bits, number_bits(number));
         return 0;
 }

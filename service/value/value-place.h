@@ -60,4 +60,3 @@ int encode_enum(Encoder *e, const ValueType *type, json_object *value, const Pla
  * thing). */
 int encode_read_number(Encoder *e, const Place *place, json_object *value, Number *ret);
 int encode_fault_range(Encoder *e, const Place *place, Number number, Number min, Number max, const char *type);
-void encode_put_bits(unsigned char *buffer, size_t offset, unsigned bits, uint128 value);

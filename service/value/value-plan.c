@@ -41,7 +41,7 @@ static int add_step(Plan *plan, const Step *step, size_t room) {
         s->quoted = plan->json;
         s->text = plan->pending;
         s->text_size = (uint32_t) text_size;
-        s->room = text_size + room;
+        s->room = text_size + room + 1; /* so that there is a buffer in any case */
         plan->pending = printer->texts.size;
         return (int) printer->n_steps - 1;
 }

@@ -2,6 +2,7 @@
 #include <endian.h>
 
 #include "util/json-text.h"
+#include "value/value-bits.h"
 #include "value/value-digits.h"
 #include "value/value-protocol.h"
 #include "value/value-step.h"
@@ -17,30 +18,6 @@
 static char *put_quote(char *p, bool quoted) {
         *p = '"';
         return p + quoted;
-}
-
-/* `bits` bits that begin `shift` bits behind a byte, as C keeps bit fields. */
-static uint128 load_bits(const unsigned char *bytes, unsigned shift, unsigned bits) {
-        uint128 v = 0;
-
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-        unsigned n = (shift + bits + 7) / 8;
-
-        v = bytes[0] >> shift;
-        for (unsigned i = 1; i < n; i++)
-                v |= (uint128) bytes[i] << (8 * i - shift);
-#else
-        for (unsigned i = 0; i < bits; i++) {
-                unsigned at = shift + i;
-
-                v = v << 1 | (bytes[at / 8] >> (7 - at % 8) & 1);
-        }
-#endif
-        return bits < 128 ? v & (((uint128) 1 << bits) - 1) : v;
-}
-
-static uint128 extend_sign(uint128 v, unsigned bits) {
-        return bits < 128 && v >> (bits - 1) & 1 ? v | ~(uint128) 0 << bits : v;
 }
 
 static char *put_integer(char *p, uint128 v, bool is_signed) {
@@ -104,7 +81,7 @@ static char *put_enum(char *p, const Step *step, uint128 v) {
 
 static char *put_bits(char *p, const Step *step, const unsigned char *bytes) {
         const ValueType *type = step->type;
-        uint128 v = load_bits(bytes, step->shift, step->bits);
+        uint128 v = value_load_bits(bytes, step->shift, step->bits);
         const char *protocol;
 
         if (type->kind == VALUE_POINTER)
@@ -118,7 +95,7 @@ static char *put_bits(char *p, const Step *step, const unsigned char *bytes) {
         if (type->format == VALUE_FORMAT_PROTOCOL && (protocol = protocol_to_string((uint32_t) v)))
                 return put_name(p, protocol, step->quoted);
         if (type->is_signed)
-                v = extend_sign(v, step->bits);
+                v = value_extend_sign(v, step->bits);
         if (type->kind == VALUE_ENUM)
                 return put_enum(p, step, v);
         p = put_quote(p, step->quoted && type->size == 16);

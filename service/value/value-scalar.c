@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "util/json-reader.h"
+#include "value/value-bits.h"
 #include "value/value-place.h"
 #include "value/value-protocol.h"
 #include "value/value-text.h"
@@ -38,22 +39,6 @@ int encode_fault_range(Encoder *e, const Place *place, Number number, Number min
 
         return WRONG(e, place, "%s is not within %s..%s (type %s)", number_to_string(number, n),
                      number_to_string(min, a), number_to_string(max, b), type);
-}
-
-/* Writes the low bits of a value as C does for a bit field that begins `offset` bits into the buffer. */
-void encode_put_bits(unsigned char *buffer, size_t offset, unsigned bits, uint128 value) {
-        for (unsigned i = 0; i < bits; i++) {
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-                size_t at = offset + i;
-                unsigned shift = at % 8;
-#else
-                size_t at = offset + bits - 1 - i;
-                unsigned shift = 7 - at % 8;
-#endif
-                unsigned char bit = (unsigned char) (1U << shift);
-
-                buffer[at / 8] = (unsigned char) ((buffer[at / 8] & ~bit) | (value >> i & 1 ? bit : 0));
-        }
 }
 
 static void put_network_order(unsigned char *buffer, uint32_t size, uint128 value) {
@@ -172,7 +157,7 @@ static int encode_integer(Encoder *e, const ValueType *type, json_object *value,
         if (whole && is_network_order(type->format))
                 put_network_order(buffer, type->size, number_bits(number));
         else
-                encode_put_bits(buffer, offset, bits, number_bits(number));
+                value_store_bits(buffer, offset, bits, number_bits(number));
         return 0;
 }
 
@@ -187,7 +172,7 @@ static int encode_bool(Encoder *e, const ValueType *type, json_object *value, co
         v = json_object_get_int64(value); /* of a boolean too */
         if (v != 0 && v != 1)
                 return WRONG(e, place, "expected true or false, got %lld", (long long) v);
-        encode_put_bits(buffer, offset, bits, (uint128) v);
+        value_store_bits(buffer, offset, bits, (uint128) v);
         return 0;
 }
 

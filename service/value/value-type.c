@@ -4,6 +4,8 @@
 #include "util/json-text.h"
 #include "value/value-internal.h"
 
+#define NOTE_MAX 4096U
+
 static const char *const value_kind_table[_VALUE_KIND_MAX] = {
         [VALUE_INTEGER] = "integer", [VALUE_BOOLEAN] = "boolean", [VALUE_CHAR] = "char",
         [VALUE_ENUM] = "enum",       [VALUE_FLOAT] = "float",     [VALUE_ARRAY] = "array",
@@ -64,6 +66,16 @@ int value_notes_copy(const ValueNotes *notes, ValueNotes *ret) {
                 return r;
         }
         *ret = copy;
+        return 0;
+}
+
+int value_note_set(char **note, const char *text) {
+        char *clean = value_name_clean(text, NOTE_MAX);
+
+        if (!clean)
+                return -ENOMEM;
+        free(*note);
+        *note = clean;
         return 0;
 }
 
@@ -349,7 +361,7 @@ int value_type_new_array(const char *name, const ValueType *element, uint32_t n,
         ValueType *type;
 
         if (element->depth >= VALUE_DEPTH_MAX || (uint64_t) element->size * n > VALUE_SIZE_MAX ||
-            element->weight * n > VALUE_WEIGHT_MAX || (element->size == 0 && n > VALUE_MEMBERS_MAX))
+            element->weight * MAX2(n, 1U) > VALUE_WEIGHT_MAX || (element->size == 0 && n > VALUE_MEMBERS_MAX))
                 return -E2BIG;
         full = array_name(name, element, n);
         if (!full)
@@ -360,7 +372,7 @@ int value_type_new_array(const char *name, const ValueType *element, uint32_t n,
         type->element = value_type_ref(element);
         type->n_elements = n;
         type->depth = element->depth + 1;
-        type->weight = MAX2(element->weight * n, 1U);
+        type->weight = element->weight * MAX2(n, 1U); /* whoever describes it looks at the element in any case */
         type->hidden = element->hidden;
         return hand_out(type, ret);
 }

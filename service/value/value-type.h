@@ -84,6 +84,9 @@ typedef struct ValueNotes {
 void value_notes_done(ValueNotes *notes);
 int value_notes_copy(const ValueNotes *notes, ValueNotes *ret);
 
+/* Sets one of the strings; what JSON and a terminal can't take becomes '?'. */
+int value_note_set(char **note, const char *text);
+
 /* Fills what is empty in `notes` from others, which have less to say. */
 int value_notes_merge(ValueNotes *notes, const ValueNotes *others);
 

@@ -20,7 +20,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "harness"))
 
-from bpfchain_test import BUILD, require_built, require_root  # noqa: E402
+from bpfchain_test import BUILD, require_built, require_root, skip_all  # noqa: E402
 
 HELPER = os.path.join(BUILD, "tests", "bench", "maps", "bench-maps")
 OBJECT = os.path.join(BUILD, "tests", "bpf", "values.bpf.o")
@@ -103,7 +103,7 @@ def main():
     require_root()
     require_built(HELPER, OBJECT)
     if not shutil.which("bpftool"):
-        sys.exit("bpftool is not installed.")
+        skip_all("bpftool is not installed")
     print(f"Reading {ENTRIES} entries of a hash, {ROUNDS} rounds in turns")
     folder = tempfile.mkdtemp(prefix="bct-maps-")
     bpffs = os.path.join(folder, "bpf")
