@@ -72,6 +72,31 @@ def the_guard_says_what_it_sees_with():
 
 
 @case
+def a_mode_that_the_kernel_can_not_do_is_a_problem_and_no_more():
+    with GuardLab({"guard": {**QUICK["guard"], "mode": "observe"}}) as lab:
+        lab.document("edge", simple_document())
+        lab.start()
+        shown = lab.client_json("guard", "status")
+        if shown["mode"] == "observe":
+            raise Skip("this kernel lets the guard's programs in")
+        assert (shown["mode"], shown["mode-wanted"], shown["mode-configured"]) == ("off", "observe", "observe"), shown
+        assert shown["reason"] and not shown["technique"] and not shown["pinned"], shown
+        assert any(p["where"] == "guard" and p["severity"] == "warning" for p in lab.problems()), lab.problems()
+        assert "observe is wanted" in lab.client("guard").stdout
+        assert "guard off (observe is wanted)" in lab.client("status").stdout
+        assert lab.client("guard", "mode", "enforce", status=1).stderr.strip()
+        # What others do is seen and mended as ever.
+        lab.act("detach", lab.ids()[0])
+        lab.wait_event("detached", outcome="restored")
+        assert lab.chain()["last-disturbance"]["verdict"] == "seen"
+        lab.receive_exactly(lab.sender(), lab.receiver())
+        lab.write("etc/bpfchain/bpfchain.json", QUICK)
+        lab.client("reload")
+        assert lab.client("guard", "mode").stdout == "guard: off\n"
+        assert not [p for p in lab.problems() if p["where"] == "guard"], lab.problems()
+
+
+@case
 def a_link_detached_by_force_is_put_back():
     with GuardLab() as lab:
         lab.document("edge", simple_document())
