@@ -55,7 +55,8 @@ actions_declared() {
 }
 
 # SELinux interfaces are documented as reference policy wants it, and in the manual page.
-SELINUX_SUPPORT=/usr/share/selinux/devel/include/support
+SELINUX_DEVEL=/usr/share/selinux/devel
+SELINUX_SUPPORT=$SELINUX_DEVEL/include/support
 interfaces_documented() {
         local name
 
@@ -65,10 +66,37 @@ interfaces_documented() {
                 echo '</layer></policy>'
         } >"$TREE/policy.xml"
         xmllint --nonet --noout --dtdvalid "$SELINUX_SUPPORT/policy.dtd" "$TREE/policy.xml"
-        sed -n "s/^interface(\`\([a-z_]*\)',\`$/\1/p" "$ROOT/selinux/bpfchain.if" |
-                while IFS= read -r name; do
-                        grep -q "Fn $name " "$ROOT/man/bpfchain-selinux.8" || echo "bpfchain-selinux.8 lacks $name"
+        interfaces | while IFS= read -r name; do
+                grep -q "Fn $name " "$ROOT/man/bpfchain-selinux.8" || echo "bpfchain-selinux.8 lacks $name"
+        done
+}
+
+interfaces() {
+        sed -n "s/^interface(\`\([a-z_]*\)',\`$/\1/p" "$ROOT/selinux/bpfchain.if"
+}
+
+# And a module of somebody else's can use all of them.
+interfaces_compile() {
+        local folder="$TREE/user" name
+
+        mkdir "$folder"
+        {
+                echo 'policy_module(other, 1.0.0)'
+                echo 'gen_require(`role system_r;'"')"
+                echo 'type user_of_bpfchain_t; domain_type(user_of_bpfchain_t)'
+                echo 'type user_of_bpfchain_exec_t; files_type(user_of_bpfchain_exec_t)'
+                interfaces | while IFS= read -r name; do
+                        case "$name" in
+                        bpfchain_admin | bpfchain_enter_rescue) echo "$name(user_of_bpfchain_t, system_r)" ;;
+                        bpfchain_init_runs) echo "$name(user_of_bpfchain_exec_t)" ;;
+                        *) echo "$name(user_of_bpfchain_t)" ;;
+                        esac
                 done
+        } >"$folder/other.te"
+        # The makefile reads interfaces of modules that are there.
+        "$ROOT/selinux/compile.sh" make "$SELINUX_DEVEL/Makefile" "$TREE/other.pp" "$folder"/other.te \
+                "$ROOT"/selinux/bpfchain.{te,if,fc}
+        [[ -s $TREE/other.pp ]] || echo "there is no module"
 }
 
 TREE="$(mktemp -d)"
@@ -82,6 +110,7 @@ done
 check grep 'polkit actions that are asked for are declared' actions_declared
 if [[ -e $SELINUX_SUPPORT/segenxml.py ]]; then
         check xmllint 'SELinux interfaces are documented' interfaces_documented
+        check checkmodule 'SELinux interfaces can be used' interfaces_compile
 fi
 for file in "$ROOT"/man/*.[1-8]; do
         if [[ -e $file ]]; then
