@@ -55,20 +55,23 @@ static int draft_names(Draft *draft, const Interface *interface) {
 
 static int draft_fill(const Guard *guard, Draft *draft) {
         TABLE_FOREACH (Chain, chain, &guard->manager->chains) {
-                const Interface *interface = guard_interface_of(guard, chain->ifindex);
-                bool named = false;
+                const Interface *interface;
+                bool named;
                 GuardHook *hook;
 
                 if (!chain->attachment)
                         continue;
-                for (size_t i = 0; !named && i < draft->n_hooks; i++)
-                        named = draft->hooks[i].ifindex == chain->ifindex;
+                /* Chains of one interface stand one behind the other. */
+                named = draft->n_hooks > 0 && draft->hooks[draft->n_hooks - 1].ifindex == chain->ifindex;
+                interface = named ? NULL : manager_get_interface(guard->manager, chain->interface);
+                if (!named && (!interface || interface->link.ifindex != chain->ifindex)) /* it was renamed just now */
+                        interface = guard_interface_of(guard, chain->ifindex);
                 hook = ARRAY_APPEND(draft->hooks, draft->n_hooks);
                 if (!hook)
                         return -ENOMEM;
                 *hook = (GuardHook){ chain->ifindex, chain->hook, chain->info.kind, chain->info.link_id,
                                      chain->info.program_id };
-                if (!named && interface && draft_names(draft, interface) < 0)
+                if (interface && draft_names(draft, interface) < 0)
                         return -ENOMEM;
         }
         return 0;
