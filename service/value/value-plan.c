@@ -150,7 +150,7 @@ static int plan_array(Plan *plan, const ValueType *type, uint64_t offset, bool w
                                       .size = type->size,
                                       .n = whole,
                                       .type = type },
-                             6 * (size_t) type->size + 2);
+                             type->size > STRING_LARGE ? 0 : 6 * (size_t) type->size + 2);
                 return r < 0 ? r : 0;
         }
         if (value_type_is_bytes(type) || (type->format == VALUE_FORMAT_HEX && element->size == 1))

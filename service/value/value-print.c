@@ -251,6 +251,16 @@ static int run_branch(const ValuePrinter *printer, size_t i, const unsigned char
                                                : run(printer, step->middle, step->end, base, buffer);
 }
 
+/* Of large texts only what is there, instead of what could be. */
+static size_t string_room(const Step *step, const unsigned char *bytes) {
+        const unsigned char *nul = memchr(bytes, 0, step->size);
+        size_t n = nul ? (size_t) (nul - bytes) : step->size;
+
+        if (is_zero(bytes + n, step->size - n) && is_utf8((const char *) bytes, n))
+                return step->room + 6 * n + 2;
+        return step->room + 4 * (size_t) step->size + 2; /* as numbers */
+}
+
 static int run(const ValuePrinter *printer, size_t from, size_t to, const unsigned char *base, Buffer *buffer) {
         int r;
 
@@ -258,7 +268,9 @@ static int run(const ValuePrinter *printer, size_t from, size_t to, const unsign
                 const Step *step = &printer->steps[i];
                 char *p;
 
-                r = buffer_reserve(buffer, step->room);
+                r = buffer_reserve(buffer, step->kind == STEP_STRING && step->size > STRING_LARGE
+                                                   ? string_room(step, base + step->offset)
+                                                   : step->room);
                 if (r < 0)
                         return r;
                 p = buffer->data + buffer->size;

@@ -9,6 +9,8 @@
 #include "util/buffer.h"
 #include "value/value-print.h"
 
+#define STRING_LARGE 1024U /* bytes */
+
 typedef enum StepKind {
         STEP_TEXT, /* nothing but the fixed text */
         STEP_U8,
@@ -43,7 +45,7 @@ typedef struct Step {
         uint8_t shift;      /* and how many bits behind the byte at the offset */
         uint32_t text_size; /* the fixed text in front */
         size_t text;        /* offset in the printer's texts */
-        size_t room;        /* bytes that the step may write at most */
+        size_t room;        /* bytes that the step may write at most, but for strings above STRING_LARGE */
         uint32_t offset;    /* bytes from the beginning of the value, or of the element of a loop */
         uint32_t size;      /* bytes of the value; of a loop from one to the next */
         uint32_t n;

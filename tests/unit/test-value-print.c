@@ -390,11 +390,35 @@ static void test_printer(void **state) {
         assert_int_equal(value_type_new_array(NULL, array, 1U << 20, &type), -E2BIG);
 }
 
+/* A text has as much room as it needs, and no text as much as its numbers. */
+static void test_large_text(void **state) {
+        _cleanup_value_type_ const ValueType *letter = NULL, *type = NULL;
+        unsigned char bytes[3000] = "short";
+        _cleanup_free_ char *text = NULL;
+
+        assert_int_equal(value_type_new_char("char", true, &letter), 0);
+        assert_int_equal(value_type_new_array(NULL, letter, sizeof(bytes), &type), 0);
+        check_json(type, bytes, "\"short\"");
+        memset(bytes, 1, sizeof(bytes));
+        text = print(type, VALUE_STYLE_JSON, bytes);
+        assert_int_equal(strlen(text), 6 * sizeof(bytes) + 2);
+        free(text);
+        memset(bytes, 0xff, sizeof(bytes));
+        text = print(type, VALUE_STYLE_JSON, bytes);
+        assert_int_equal(strlen(text), 4 * sizeof(bytes) + 1);
+        free(text);
+        memset(bytes + 1, 0, sizeof(bytes) - 1);
+        text = print(type, VALUE_STYLE_ARGUMENT, bytes);
+        assert_int_equal(strlen(text), 2 * sizeof(bytes) + 3);
+        assert_memory_equal(text, "[255,0,0,", 9);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_numerals),  cmocka_unit_test(test_addresses), cmocka_unit_test(test_floats),
-                cmocka_unit_test(test_hostile),   cmocka_unit_test(test_untyped),   cmocka_unit_test(test_sum),
-                cmocka_unit_test(test_arguments), cmocka_unit_test(test_notes),     cmocka_unit_test(test_printer),
+                cmocka_unit_test(test_numerals),   cmocka_unit_test(test_addresses), cmocka_unit_test(test_floats),
+                cmocka_unit_test(test_hostile),    cmocka_unit_test(test_untyped),   cmocka_unit_test(test_sum),
+                cmocka_unit_test(test_arguments),  cmocka_unit_test(test_notes),     cmocka_unit_test(test_printer),
+                cmocka_unit_test(test_large_text),
         };
 
         libbpf_set_print(NULL);
