@@ -28,6 +28,7 @@ struct Sources {
         PinWatch *pins;
         HookFacts *facts;
         AuditRecords *audit;
+        sd_event_source *opening;  /* of facts, which takes its time: once the service is ready */
         sd_event_source *attempts; /* NULL while the guard's programs are not there */
         bool watching;
         bool facts_complete;
@@ -38,6 +39,7 @@ static void close_all(Sources *sources) {
         sources->loads = program_loads_free(sources->loads);
         sources->tc = tc_events_free(sources->tc);
         sources->pins = pin_watch_free(sources->pins);
+        sources->opening = sd_event_source_unref(sources->opening);
         sources->facts = hook_facts_free(sources->facts);
         sources->audit = audit_records_free(sources->audit);
         sources->facts_complete = false;
@@ -217,7 +219,18 @@ static void note(Sources *sources, const char *name, int r, const char *reason) 
         (void) guard_set_source(sources->guard, name, r < 0 ? reason : NULL);
 }
 
-static void open_facts(Sources *sources) {
+static void note_interval(Sources *sources) {
+        const char *reason = NULL;
+
+        if (sources->facts_complete)
+                reason = "not needed: \"hook-facts\" tells of all that it would find";
+        else if (guard_settings(sources->guard)->check_interval == 0)
+                reason = "\"check-interval\" of the settings is 0";
+        (void) guard_set_source(sources->guard, "interval", reason);
+}
+
+static int open_facts(sd_event_source *source, void *userdata) {
+        Sources *sources = userdata;
         const char *reason = NULL;
         bool complete = false;
         int r;
@@ -226,6 +239,11 @@ static void open_facts(Sources *sources) {
         note(sources, "hook-facts", r, reason);
         sources->facts_complete = r >= 0 && complete;
         guard_set_facts_complete(sources->guard, sources->facts_complete);
+        note_interval(sources);
+        /* What was done meanwhile. */
+        looks_trigger(sources->looks, GUARD_LOOK_FILTERS, "start");
+        looks_update(sources->looks);
+        return 0;
 }
 
 static void open_audit(Sources *sources) {
@@ -243,7 +261,10 @@ static void open_all(Sources *sources, const Kernel *kernel) {
         int r;
 
         (void) guard_set_source(guard, "links", NULL);
-        open_facts(sources);
+        (void) guard_set_source(guard, "hook-facts", "its programs are about to be put into the kernel");
+        r = sd_event_add_defer(sources->event, &sources->opening, open_facts, sources);
+        if (r < 0)
+                note(sources, "hook-facts", r, "it can't be waited for the service to be ready");
         /* Behind all else, so that a flood of programs does not keep callers waiting. */
         r = program_loads_new(sources->event, SD_EVENT_PRIORITY_IDLE, on_program, sources, &reason, &sources->loads);
         note(sources, "program-loads", r, reason);
@@ -260,16 +281,6 @@ static void open_all(Sources *sources, const Kernel *kernel) {
                                                   "newer kernel");
         looks_set_interval_extra(sources->looks, sources->pins ? 0 : GUARD_LOOK_PINS);
         sources->watching = true;
-}
-
-static void note_interval(Sources *sources) {
-        const char *reason = NULL;
-
-        if (sources->facts_complete)
-                reason = "not needed: \"hook-facts\" tells of all that it would find";
-        else if (guard_settings(sources->guard)->check_interval == 0)
-                reason = "\"check-interval\" of the settings is 0";
-        (void) guard_set_source(sources->guard, "interval", reason);
 }
 
 static void turn_off(Guard *guard) {
