@@ -201,7 +201,7 @@ static void describe_detail(const GuardAttempt *attempt, char *ret, size_t size)
 
         switch (attempt->rule) {
         case GUARD_RULE_LINKS:
-        case GUARD_RULE_OBJECTS: name = command_name(attempt->detail); break;
+        case GUARD_RULE_OBJECTS: name = attempt->detail > 0 ? command_name(attempt->detail) : NULL; break;
         case GUARD_RULE_NETLINK:
         case GUARD_RULE_INTERFACES: name = message_name(attempt->detail); break;
         case GUARD_RULE_LOADS:
