@@ -201,7 +201,7 @@ static int encode_float(Encoder *e, const ValueType *type, json_object *value, c
                 v = json_object_get_double(value);
                 if (json_object_is_type(value, json_type_int) && json_object_get_int64(value) == INT64_MAX)
                         v = (double) json_object_get_uint64(value);
-                if (type->size == sizeof(float) && fabs(v) > (double) FLT_MAX)
+                if (type->size == sizeof(float) && isfinite(v) && fabs(v) > (double) FLT_MAX)
                         return WRONG(e, place, "%g is too large for a float", v);
         }
         if (type->size == sizeof(float)) {

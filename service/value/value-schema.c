@@ -287,10 +287,10 @@ static char *signature_array(const ValueType *type) {
         _cleanup_free_ char *element = NULL;
         char *s;
 
-        if (value_type_is_bytes(type))
-                return strdup("ay");
         if (type->format != VALUE_FORMAT_NONE)
                 return strdup("s");
+        if (value_type_is_bytes(type))
+                return strdup("ay");
         if (value_signature(type->element, &element) < 0)
                 return NULL;
         if (strspn(element, "a") >= ARRAYS_MAX)

@@ -18,6 +18,9 @@
 #include "check.h"
 
 #include <bpf/libbpf.h>
+#include <sys/socket.h>
+
+#include "bus/value-wire.h"
 
 #include "kernel/map-types.h"
 #include "kernel/value-btf.h"
@@ -175,6 +178,48 @@ static void check_description(const ValueType *type, json_object *c) {
         }
 }
 
+static sd_bus *bus_new(void) {
+        sd_bus *bus = NULL;
+        int fds[2];
+
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+        assert_return_code(sd_bus_new(&bus), 0);
+        assert_return_code(sd_bus_set_fd(bus, fds[0], fds[0]), 0);
+        assert_return_code(sd_bus_start(bus), 0);
+        close(fds[1]);
+        return bus;
+}
+
+/* On the bus it is a variant of its signature, and comes back as it was. */
+static void check_wire(const ValueType *type, json_object *c, const uint8_t *bytes, bool lossy) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *message = NULL;
+        _cleanup_free_ uint8_t *copy = malloc(type->size);
+        _cleanup_json_ json_object *value = NULL;
+        _cleanup_error_ Error error = ERROR_INIT;
+        const char *signature = text_of(c, "signature"), *contents;
+        sd_bus *bus = bus_new();
+        char kind;
+        int r;
+
+        assert_return_code(sd_bus_message_new_signal(bus, &message, "/x", "x.X", "X"), 0);
+        r = value_wire_append(message, type, bytes);
+        if (r < 0)
+                fail_msg("%s of %s: %s", text_of(c, "part"), text_of(c, "map"), strerror(-r));
+        assert_return_code(sd_bus_message_seal(message, 1, 0), 0);
+        assert_int_equal(sd_bus_message_peek_type(message, &kind, &contents), 1);
+        assert_int_equal(kind, 'v');
+        if (!streq(signature, "v"))
+                assert_string_equal(contents, signature);
+        assert_int_equal(value_wire_read(message, type, &value, &error), 0);
+        assert_int_equal(sd_bus_message_at_end(message, true), 1);
+        if (!lossy) {
+                if (value_encode(type, value, NULL, copy, type->size, &error) < 0)
+                        fail_msg("%s: %s: %s", json_object_to_json_string(value), error.where, error.message);
+                assert_memory_equal(copy, bytes, type->size);
+        }
+        sd_bus_close_unref(bus);
+}
+
 static void check_case(json_object *c) {
         _cleanup_value_type_ const ValueType *type = find_type(c);
         _cleanup_free_ char *json = NULL, *argument = NULL;
@@ -199,6 +244,7 @@ static void check_case(json_object *c) {
                 json_object_object_add(back, "argument", json_object_new_string(argument));
                 check_written(type, back, text_of(c, "part"), text_of(c, "bytes"));
         }
+        check_wire(type, c, bytes, lossy);
         check_inputs(type, c);
         check_description(type, c);
         n_cases++;
