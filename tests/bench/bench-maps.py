@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What it costs to read a map as JSON, for "./dev bench maps": a hash of a million entries with a struct of five members
-as the key and one of four as the value, printed by us, dumped by "bpftool map dump -j", and read by a plain C loop of
-libbpf's batches that only copies the bytes, in turns. Each writes to /dev/null. Nothing here passes or fails.
+"""What it costs to read a map as JSON, for "./dev bench maps": a hash of a million entries with a struct of five
+members as the key and one of four as the value, printed by us, dumped by "bpftool map dump -j", and read by a plain C
+loop of libbpf's batches that only copies the bytes, in turns. Each writes to /dev/null. Nothing here passes or fails.
 
 Environment: BPFCHAIN_BENCH_ENTRIES (1000000, at most 1048576); BPFCHAIN_BENCH_ROUNDS (7).
 """
@@ -86,7 +86,8 @@ def measure(pin):
 
 def report(figures):
     width = max(map(len, figures))
-    print(f"\n  {'':{width}}  {'median':>8} {'least':>8} {'most':>8}  {'processor':>9} {'per entry':>9} {'peak RSS':>9}")
+    print(f"\n  {'':{width}}  {'median':>8} {'least':>8} {'most':>8}  {'processor':>9} {'per entry':>9} "
+          f"{'peak RSS':>9}")
     medians = {}
     for name, rounds in figures.items():
         seconds = [figure[0] for figure in rounds]
