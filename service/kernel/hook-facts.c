@@ -34,19 +34,25 @@ static const struct {
         { "xdp_attach", "dev_xdp_attach", NULL, NEED_XDP },
         { "xdp_link_update", "bpf_xdp_link_update", NULL, NEED_XDP },
         { "xdp_link_release", "bpf_xdp_link_release", NULL, NEED_XDP },
+        { "xdp_link_released", "bpf_xdp_link_release", NULL, NEED_XDP },
         { "xdp_link_detach", "bpf_xdp_link_detach", NULL, NEED_XDP },
+        { "xdp_link_detached", "bpf_xdp_link_detach", NULL, NEED_XDP },
         { "tcx_attach", "tcx_prog_attach", NULL, NEED_TCX },
         { "tcx_detach", "tcx_prog_detach", NULL, NEED_TCX },
         { "tcx_link_create", "tcx_link_attach", NULL, NEED_TCX },
         { "tcx_link_replace", "tcx_link_update", NULL, NEED_TCX },
         { "tcx_link_go", "tcx_link_release", NULL, NEED_TCX },
+        { "tcx_link_gone", "tcx_link_release", NULL, NEED_TCX },
         { "tcx_link_take_off", "tcx_link_detach", NULL, NEED_TCX },
+        { "tcx_link_taken_off", "tcx_link_detach", NULL, NEED_TCX },
         { "netkit_attach", "netkit_prog_attach", NULL, 0 },
         { "netkit_detach", "netkit_prog_detach", NULL, 0 },
         { "netkit_link_create", "netkit_link_attach", NULL, 0 },
         { "netkit_link_replace", "netkit_link_update", NULL, 0 },
         { "netkit_link_go", "netkit_link_release", NULL, 0 },
+        { "netkit_link_gone", "netkit_link_release", NULL, 0 },
         { "netkit_link_take_off", "netkit_link_detach", NULL, 0 },
+        { "netkit_link_taken_off", "netkit_link_detach", NULL, 0 },
         { "device_move", "__dev_change_net_namespace", NULL, 0 },
         { "device_rename", "netif_change_name", NULL, 0 },
         { "device_rename_older", "dev_change_name", "netif_change_name", 0 },
@@ -170,12 +176,16 @@ static int on_record(void *context, void *data, size_t size) {
         return ++facts->taken >= FACTS_AT_ONCE ? -EAGAIN : 0;
 }
 
-static int on_readable(sd_event_source *source, int fd, uint32_t events, void *userdata) {
-        HookFacts *facts = userdata;
-
+void hook_facts_read(HookFacts *facts) {
+        if (!facts)
+                return;
         facts->taken = 0;
         (void) ring_buffer__consume(facts->ring);
         tell_lost(facts);
+}
+
+static int on_readable(sd_event_source *source, int fd, uint32_t events, void *userdata) {
+        hook_facts_read(userdata);
         return 0;
 }
 

@@ -26,5 +26,9 @@ int hook_facts_new(sd_event *event, HookFactHandler handler, void *userdata, boo
 HookFacts *hook_facts_free(HookFacts *facts); /* NULL is fine; returns NULL */
 DEFINE_CLEANUP(HookFacts *, hook_facts_free)
 
+/* Hands out what is there, some hundred at most, so that a look that something else has caused knows who did it. NULL
+ * is fine. */
+void hook_facts_read(HookFacts *facts);
+
 /* The pure part: a record of the programs' ring, aligned to eight bytes. -EBADMSG: nothing that they would write. */
 int hook_facts_parse(const void *data, size_t size, GuardFact *ret);

@@ -24,6 +24,8 @@ struct Looks {
         unsigned what;             /* it has to look at */
         unsigned interval_extra;
         const char *source; /* that triggered, static */
+        void (*before)(void *userdata);
+        void *userdata;
 };
 
 Looks *looks_free(Looks *looks) {
@@ -63,8 +65,11 @@ void looks_update(Looks *looks) {
 }
 
 void looks_now(Looks *looks, unsigned what, const char *source) {
-        uint64_t started = usec_now(CLOCK_THREAD_CPUTIME_ID);
+        uint64_t started;
 
+        if (looks->before)
+                looks->before(looks->userdata);
+        started = usec_now(CLOCK_THREAD_CPUTIME_ID);
         what |= looks->what;
         looks->what = 0;
         guard_look(looks->guard, what, source ? source : looks->source ? looks->source : "look");
@@ -124,6 +129,11 @@ static int on_wake(sd_event_source *source, uint64_t usec, void *userdata) {
         guard_wake(looks->guard, usec_now(CLOCK_BOOTTIME));
         looks_update(looks);
         return 0;
+}
+
+void looks_set_before(Looks *looks, void (*before)(void *userdata), void *userdata) {
+        looks->before = before;
+        looks->userdata = userdata;
 }
 
 void looks_set_interval_extra(Looks *looks, unsigned what) {

@@ -24,6 +24,9 @@ void looks_follow(Looks *looks, unsigned what, const char *source);
 /* A look now. NULL: the source is what triggered last. */
 void looks_now(Looks *looks, unsigned what, const char *source);
 
+/* What is done before each look: who did what it finds may be there to be read, behind what caused it. */
+void looks_set_before(Looks *looks, void (*before)(void *userdata), void *userdata);
+
 /* What a look in the interval sees to besides. */
 void looks_set_interval_extra(Looks *looks, unsigned what);
 

@@ -175,6 +175,14 @@ static int on_attempts_readable(sd_event_source *source, int fd, uint32_t events
         return 0;
 }
 
+static void read_who(void *userdata) {
+        Sources *sources = userdata;
+
+        if (sources->attempts)
+                (void) on_attempts_readable(sources->attempts, -EBADF, 0, sources);
+        hook_facts_read(sources->facts);
+}
+
 static void on_reader_changed(int fd, void *userdata) {
         Sources *sources = userdata;
         int r = 0;
@@ -314,6 +322,8 @@ int sources_new(sd_event *event, const Kernel *kernel, Guard *guard, Sources **r
         r = culprits_new("/proc", &sources->culprits);
         if (r >= 0)
                 r = looks_new(event, guard, &sources->looks);
+        if (r >= 0)
+                looks_set_before(sources->looks, read_who, sources);
         if (r < 0)
                 return r;
 
