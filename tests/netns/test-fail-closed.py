@@ -53,7 +53,8 @@ class GateLab(ServiceLab):
     @contextlib.contextmanager
     def storm(self, sender, rate=2000):
         """Packets all the while, whatever becomes of them: an interface that is down takes none."""
-        sender.wire.outer.run("tc", "qdisc", "replace", "dev", sender.wire.outer_name, "root", "pfifo", "limit", "1000")
+        sender.wire.outer.run("tc", "qdisc", "replace", "dev", sender.wire.outer_name, "root", "pfifo", "limit",
+                              "1000")
         with contextlib.suppress(OSError), sender.stream(rate):
             yield
 
@@ -120,7 +121,8 @@ def others_who_set_it_up_are_answered_and_do_not_keep_the_service_busy():
         # One that does not give up.
         before = [int(field) for field in lab.proc("stat").rsplit(")", 1)[1].split()[11:13]]
         ends = time.monotonic() + 2.5
-        lab.inner.run("sh", "-c", "i=0; while [ $i -lt 400 ]; do ip link set eth0 up; i=$((i + 1)); sleep 0.005; done")
+        lab.inner.run("sh", "-c",
+                      "i=0; while [ $i -lt 400 ]; do ip link set eth0 up; i=$((i + 1)); sleep 0.005; done")
         spent = sum(int(field) for field in lab.proc("stat").rsplit(")", 1)[1].split()[11:13]) - sum(before)
         assert spent / os.sysconf("SC_CLK_TCK") < 1, f"the service worked for {spent} ticks"
         time.sleep(max(0, ends - time.monotonic()))
@@ -162,17 +164,22 @@ def what_ends_the_wish_ends_the_hold():
     with GateLab() as lab:
         lab.start()
         receiver, sender = lab.receiver(), lab.sender()
-        for act, undo in (
-                (lambda: lab.client("withdraw", "edge"), lambda: (lab.document("edge", gate()), lab.client("reload"))),
-                (lambda: lab.client("detach", "--all"), lambda: lab.client("reload")),
-                (lambda: lab.client("detach", "eth0", "xdp"), lambda: lab.client("attach", "eth0", "xdp", status=None))):
+
+        def is_open_after(*words):
             lab.wait_down()
-            act()
+            lab.client(*words)
             lab.wait_up()
             assert lab.held() == ""
             lab.receive_exactly(sender, receiver)
-            undo()
-        # The last was refused, for the chain can't be put on: nothing changed by it.
+
+        is_open_after("withdraw", "edge")
+        lab.document("edge", gate())
+        lab.client("reload")
+        is_open_after("detach", "--all")
+        lab.client("reload")
+        is_open_after("detach", "eth0", "xdp")
+        # It can't be put on, so that this is refused, and changes nothing.
+        lab.client("attach", "eth0", "xdp", status=None)
         assert lab.is_up()
 
 

@@ -9,8 +9,8 @@ import signal
 import tempfile
 import time
 
-from vm_lab import (CHAIN, DAEMON, MANAGER, OBJECTS, PACKAGE, ROOT_OBJECT, UNIT, Host, busctl, case, chain_path, chains,
-                    client, client_json, command, eventually, hits, ids, journal, journal_cursor, main_pid,
+from vm_lab import (CHAIN, DAEMON, MANAGER, OBJECTS, PACKAGE, ROOT_OBJECT, UNIT, Host, busctl, case, chain_path,
+                    chains, client, client_json, command, eventually, hits, ids, journal, journal_cursor, main_pid,
                     run_cases, show, systemctl, wait_new_main)
 
 XDP_DROP, TC_SHOT = 1, 2

@@ -9,7 +9,8 @@ import shutil
 import signal
 import stat
 
-from vm_lab import UNIT, Host, case, client, client_json, command, main_pid, run_cases, show, systemctl
+from vm_lab import (UNIT, Host, case, client, client_json, command, eventually, main_pid, run_cases, show,
+                    systemctl)
 
 SOCKET = "bpfchaind.socket"
 PRIVATE = "/run/bpfchain/private"
@@ -148,9 +149,11 @@ def what_it_makes_for_others_can_be_read():
 def clients_wait_while_it_is_not_up():
     with Host() as host:
         host.run_chain()
-        made = os.stat(PRIVATE).st_ino
-        os.kill(main_pid(), signal.SIGKILL)  # the next one comes after RestartSec=
-        assert client_json("status")["manager"]["state"] == "running"
+        made, pid = os.stat(PRIVATE).st_ino, main_pid()
+        os.kill(pid, signal.SIGKILL)  # the next one comes after RestartSec=
+        eventually(lambda: not os.path.exists(f"/proc/{pid}"))
+        environment = {**os.environ, "BPFCHAIN_SOCKET": PRIVATE}
+        assert client_json("status", env=environment)["manager"]["state"] == "running"
         assert os.stat(PRIVATE).st_ino == made, "another start made another socket, and lost who waited at the first"
 
 
