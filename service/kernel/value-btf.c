@@ -112,8 +112,12 @@ int value_btf_enum(ValueBtf *v, const struct btf_type *t, uint32_t size, const V
         _cleanup_free_ char *full = NULL;
         bool is_signed = enum_is_signed(t);
 
-        if (!enumerators || asprintf(&full, "enum %s", name) < 0)
+        if (!enumerators)
                 return -ENOMEM;
+        if (asprintf(&full, "enum %s", name) < 0) {
+                full = NULL;
+                return -ENOMEM;
+        }
         v->n_members += btf_vlen(t);
         for (unsigned i = 0; i < btf_vlen(t); i++) {
                 const struct btf_enum *e = &btf_enum(t)[i];

@@ -5,7 +5,7 @@
 
 #include "value/value-type.h"
 
-#define VALUE_NAME_MAX      511U /* bytes of a name that are kept; the kernel has no longer ones */
+#define VALUE_NAME_MAX      255U /* bytes of a name that are kept: JSON_NAME_MAX of util/json.h */
 #define VALUE_TYPE_NAME_MAX 128U
 
 /* A copy of a name that JSON, a terminal and a log can take, cut to `max` bytes. */

@@ -3,10 +3,8 @@
  * The n-th allocation of the service's own code fails, for each n. Up to the point from where nothing goes back, a
  * change that fails so leaves all as it was; after it, what runs is what was wanted, and another service takes it up.
  * In no case is there a crash, a leak or a misuse of the kernel layer.
- *
- * The linker puts the __wrap_ functions in the place of the library's (see meson.build). Allocations of other
- * libraries are not touched.
  */
+#include "fail-memory.h"
 #include "fake-internal.h"
 #include "model-fixture.h"
 #include "model/metrics.h"
@@ -15,7 +13,7 @@
 static unsigned long n_allocations, fail_at;
 static bool armed, failed;
 
-static bool fails(void) {
+bool memory_fails(void) {
         if (!armed || fake_quiet > 0)
                 return false;
         n_allocations++;
@@ -24,71 +22,6 @@ static bool fails(void) {
         failed = true;
         errno = ENOMEM;
         return true;
-}
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t size);
-void *__real_reallocarray(void *p, size_t n, size_t size);
-char *__real_strdup(const char *s);
-char *__real_strndup(const char *s, size_t n);
-int __real_vasprintf(char **ret, const char *format, va_list ap);
-FILE *__real_open_memstream(char **ret, size_t *ret_size);
-
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *p, size_t size);
-void *__wrap_reallocarray(void *p, size_t n, size_t size);
-char *__wrap_strdup(const char *s);
-char *__wrap_strndup(const char *s, size_t n);
-int __wrap_vasprintf(char **ret, const char *format, va_list ap);
-int __wrap_asprintf(char **ret, const char *format, ...);
-FILE *__wrap_open_memstream(char **ret, size_t *ret_size);
-
-void *__wrap_malloc(size_t size) {
-        return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size) {
-        return fails() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *p, size_t size) {
-        return fails() ? NULL : __real_realloc(p, size);
-}
-
-void *__wrap_reallocarray(void *p, size_t n, size_t size) {
-        return fails() ? NULL : __real_reallocarray(p, n, size);
-}
-
-char *__wrap_strdup(const char *s) {
-        return fails() ? NULL : __real_strdup(s);
-}
-
-char *__wrap_strndup(const char *s, size_t n) {
-        return fails() ? NULL : __real_strndup(s, n);
-}
-
-/* What *ret is afterwards is undefined by the standard; here it is no good address, to be sure. */
-int __wrap_vasprintf(char **ret, const char *format, va_list ap) {
-        if (!fails())
-                return __real_vasprintf(ret, format, ap);
-        *ret = (char *) 8;
-        return -1;
-}
-
-int __wrap_asprintf(char **ret, const char *format, ...) {
-        va_list ap;
-        int r;
-
-        va_start(ap, format);
-        r = __wrap_vasprintf(ret, format, ap);
-        va_end(ap);
-        return r;
-}
-
-FILE *__wrap_open_memstream(char **ret, size_t *ret_size) {
-        return fails() ? NULL : __real_open_memstream(ret, ret_size);
 }
 
 static const char first[] =
