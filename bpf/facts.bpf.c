@@ -31,14 +31,22 @@ struct {
         __uint(max_entries, RING_BYTES);
 } facts_ring SEC(".maps");
 
-/* Links that were told to be detached. Where the compiler has put a copy of the releasing function into the detaching
- * one, only the latter is seen, else both are: who comes second finds the link here. Ids of links are not given
+/* What is known of a link before it is detached, when it has a device yet. It is told of once it is done, or who
+ * looks at once would find it attached. Where the compiler has put a copy of the releasing function into the
+ * detaching one, only the latter is seen, else both are: who comes second finds it told. Ids of links are not given
  * again. */
+struct detachment {
+        __u32 ifindex;
+        __u32 hook; /* enum fact_hook */
+        __u32 program_id;
+        __u32 told;
+};
+
 struct {
         __uint(type, BPF_MAP_TYPE_LRU_HASH);
-        __uint(max_entries, 256);
+        __uint(max_entries, 4096);
         __type(key, __u32);
-        __type(value, __u8);
+        __type(value, struct detachment);
 } facts_detached SEC(".maps");
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
@@ -175,25 +183,50 @@ int BPF_PROG(xdp_link_update, struct bpf_link *link, struct bpf_prog *program, s
 }
 
 /* A link that goes lets go of its device, so dev is NULL when nothing is attached any more. */
-static __always_inline int on_detach(struct bpf_link *link, struct net_device *dev, enum fact_hook hook) {
+static __always_inline int before_detach(struct bpf_link *link, struct net_device *dev, enum fact_hook hook) {
         __u32 id = BPF_CORE_READ(link, id);
-        __u8 value = 1;
+        struct detachment detachment = { .hook = hook };
+        long r;
 
-        if (is_self() || !is_our_device(dev) ||
-            bpf_map_update_elem(&facts_detached, &id, &value, BPF_NOEXIST) == -EEXIST)
+        if (is_self() || !is_our_device(dev))
                 return 0;
-        tell(FACT_DETACH, hook, BPF_CORE_READ(dev, ifindex), id_of(BPF_CORE_READ(link, prog)), 0);
+        detachment.ifindex = BPF_CORE_READ(dev, ifindex);
+        detachment.program_id = id_of(BPF_CORE_READ(link, prog));
+        r = bpf_map_update_elem(&facts_detached, &id, &detachment, BPF_NOEXIST);
+        if (r < 0 && r != -EEXIST) /* early rather than not at all */
+                tell(FACT_DETACH, hook, detachment.ifindex, detachment.program_id, 0);
+        return 0;
+}
+
+static __always_inline int after_detach(struct bpf_link *link) {
+        __u32 id = BPF_CORE_READ(link, id);
+        struct detachment *detachment = bpf_map_lookup_elem(&facts_detached, &id);
+
+        if (is_self() || !detachment || detachment->told)
+                return 0;
+        detachment->told = 1;
+        tell(FACT_DETACH, detachment->hook, detachment->ifindex, detachment->program_id, 0);
         return 0;
 }
 
 SEC("fentry/bpf_xdp_link_release")
 int BPF_PROG(xdp_link_release, struct bpf_link *link) {
-        return on_detach(link, xdp_device(link), FACT_HOOK_XDP);
+        return before_detach(link, xdp_device(link), FACT_HOOK_XDP);
+}
+
+SEC("fexit/bpf_xdp_link_release")
+int BPF_PROG(xdp_link_released, struct bpf_link *link) {
+        return after_detach(link);
 }
 
 SEC("fentry/bpf_xdp_link_detach")
 int BPF_PROG(xdp_link_detach, struct bpf_link *link) {
-        return on_detach(link, xdp_device(link), FACT_HOOK_XDP);
+        return before_detach(link, xdp_device(link), FACT_HOOK_XDP);
+}
+
+SEC("fexit/bpf_xdp_link_detach")
+int BPF_PROG(xdp_link_detached, struct bpf_link *link) {
+        return after_detach(link);
 }
 
 /* tcx and netkit have the same functions */
@@ -286,12 +319,22 @@ int BPF_PROG(tcx_link_replace, struct bpf_link *link, struct bpf_prog *program, 
 
 SEC("fentry/tcx_link_release")
 int BPF_PROG(tcx_link_go, struct bpf_link *link) {
-        return on_detach(link, tcx_device(link), tcx_link_hook(link));
+        return before_detach(link, tcx_device(link), tcx_link_hook(link));
+}
+
+SEC("fexit/tcx_link_release")
+int BPF_PROG(tcx_link_gone, struct bpf_link *link) {
+        return after_detach(link);
 }
 
 SEC("fentry/tcx_link_detach")
 int BPF_PROG(tcx_link_take_off, struct bpf_link *link) {
-        return on_detach(link, tcx_device(link), tcx_link_hook(link));
+        return before_detach(link, tcx_device(link), tcx_link_hook(link));
+}
+
+SEC("fexit/tcx_link_detach")
+int BPF_PROG(tcx_link_taken_off, struct bpf_link *link) {
+        return after_detach(link);
 }
 
 SEC("fexit/netkit_prog_attach")
@@ -317,12 +360,22 @@ int BPF_PROG(netkit_link_replace, struct bpf_link *link, struct bpf_prog *progra
 
 SEC("fentry/netkit_link_release")
 int BPF_PROG(netkit_link_go, struct bpf_link *link) {
-        return on_detach(link, netkit_device(link), FACT_HOOK_NETKIT);
+        return before_detach(link, netkit_device(link), FACT_HOOK_NETKIT);
+}
+
+SEC("fexit/netkit_link_release")
+int BPF_PROG(netkit_link_gone, struct bpf_link *link) {
+        return after_detach(link);
 }
 
 SEC("fentry/netkit_link_detach")
 int BPF_PROG(netkit_link_take_off, struct bpf_link *link) {
-        return on_detach(link, netkit_device(link), FACT_HOOK_NETKIT);
+        return before_detach(link, netkit_device(link), FACT_HOOK_NETKIT);
+}
+
+SEC("fexit/netkit_link_detach")
+int BPF_PROG(netkit_link_taken_off, struct bpf_link *link) {
+        return after_detach(link);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
