@@ -9,7 +9,8 @@
  * Types are immutable and counted by references; a type that is used in several places is one object. Whoever makes
  * them need not trust what he makes them of: the functions here refuse members that stand outside their struct, trees
  * that are too deep, and types that would be printed as more values than VALUE_WEIGHT_MAX, be it by unions of unions.
- * So whoever walks a tree that exists needs no further bounds than those of its bytes.
+ * So whoever walks a tree that exists needs no further bounds than those of its bytes. References are counted without
+ * locks: a type belongs to one thread.
  */
 
 #include "util/macros.h"
