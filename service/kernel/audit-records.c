@@ -267,9 +267,24 @@ int audit_records_attach_filter(int fd) {
         return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0 ? -errno : 0;
 }
 
+static int listen_to_records(int fd) {
+        int group = AUDIT_NLGRP_READLOG;
+
+        return setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) < 0 ? -errno : 0;
+}
+
+/* A host that audits records who listens, which tells that it does. Whether the record of our own listening comes to
+ * us is a matter of chance; that of a second listener, for a moment, does. */
+static void ask_for_a_sign(void) {
+        _cleanup_close_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_AUDIT);
+
+        if (fd >= 0)
+                (void) listen_to_records(fd);
+}
+
 static int open_socket(AuditRecords *records, const char **ret_reason) {
         struct sockaddr_nl address = { .nl_family = AF_NETLINK };
-        int group = AUDIT_NLGRP_READLOG, size = RECEIVE_BUFFER, r;
+        int size = RECEIVE_BUFFER, r;
 
         *ret_reason = "this kernel has no auditing";
         records->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_AUDIT);
@@ -284,9 +299,10 @@ static int open_socket(AuditRecords *records, const char **ret_reason) {
         if (bind(records->fd, (struct sockaddr *) &address, sizeof(address)) < 0)
                 return -errno;
         *ret_reason = "the kernel's audit records take CAP_AUDIT_READ";
-        if (setsockopt(records->fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) < 0)
-                return -errno;
-        return 0;
+        r = listen_to_records(records->fd);
+        if (r >= 0)
+                ask_for_a_sign();
+        return r;
 }
 
 int audit_records_new(sd_event *event, AuditRecordsHandler handler, void *userdata, const char **ret_reason,
