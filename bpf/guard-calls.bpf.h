@@ -250,7 +250,6 @@ static __always_inline void guard_on_prog_load(const struct guard_bpf_settings *
                 target = guard_get_object(guard_read_u32(&attr->attach_prog_fd));
                 networking = !target || guard_is_networking(BPF_CORE_READ(target, type));
         }
-        deed->detail = type;
         if (target && guard_is_own(BPF_CORE_READ(target, aux))) {
                 deed->rule = GUARD_BPF_RULE_OBJECTS;
                 deed->act = GUARD_BPF_ACT_REPLACE_FUNCTION;
@@ -259,6 +258,7 @@ static __always_inline void guard_on_prog_load(const struct guard_bpf_settings *
                    (settings->loading == GUARD_BPF_LOADING_NETWORKING && networking)) {
                 deed->rule = GUARD_BPF_RULE_LOADS;
                 deed->act = GUARD_BPF_ACT_LOAD_PROGRAM;
+                deed->detail = type;
         }
 }
 

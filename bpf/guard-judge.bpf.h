@@ -10,7 +10,7 @@
 #include "who.bpf.h"
 
 #define PID_1         1
-#define CGROUP_LEVELS 24
+#define CGROUP_LEVELS 16
 
 /* In a mask of rules: the service, PID 1 or the kernel, of whom nothing is told. */
 #define GUARD_TRUSTED (1U << 31)

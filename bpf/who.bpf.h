@@ -10,8 +10,8 @@
 #include "who.h"
 
 /* Folders of a path, and mounts that it leads through; what is beyond is cut. */
-#define WHO_PATH_PARTS   24
-#define WHO_CGROUP_PARTS 12
+#define WHO_PATH_PARTS   16
+#define WHO_CGROUP_PARTS 10
 
 /* Since 6.12, and for BPF LSM programs only. */
 extern struct file *bpf_get_task_exe_file(struct task_struct *task) __weak __ksym;
