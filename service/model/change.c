@@ -5,8 +5,8 @@
 #include <inttypes.h>
 
 #include "model/change.h"
-#include "model/objects.h"
 #include "model/guard.h"
+#include "model/objects.h"
 #include "model/transaction.h"
 #include "util/clock.h"
 #include "util/json.h"

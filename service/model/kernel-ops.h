@@ -248,7 +248,8 @@ typedef struct KernelOps {
         /* Undoes program_commit(): the previous instance's pins and the contents are as before. */
         void (*program_rollback)(void *userdata, KernelProgram *program);
 
-        /* Are the maps of a program in effect pinned in their places? What can't be told counts as yes. Only looks. */
+        /* Are the maps of a program in effect pinned in their places? What can't be told counts as yes. Only looks.
+         */
         bool (*program_is_pinned)(void *userdata, KernelProgram *program);
 
         /* Pins them all anew. */
