@@ -140,6 +140,46 @@ def who_is_allowed_by_the_settings_may():
         is_allowed(arena, done, mark)
 
         mark, link = arena.mark(), arena.identity()[0]
+        done = arena.foreign("systemd-run", "--wait", "--quiet", "--unit=bct-friend.service", FOE, "link-detach",
+                             link)
+        assert done.status == 0, str(done)
+        arena.wait_event(mark, lambda e: e["verdict"] == "allowed" and e["who"].get("unit") == "bct-friend.service",
+                         "the unit")
+        arena.whole()
+        mark, link = arena.mark(), arena.identity()[0]
+        done = arena.foreign("systemd-run", "--wait", "--quiet", "--unit=bct-stranger.service", FOE, "link-detach",
+                             link)
+        assert done.status != 0, str(done)
+        arena.wait_event(mark, lambda e: e["verdict"] == "refused" and e["who"].get("unit") == "bct-stranger.service",
+                         "the stranger")
+
+
+@case
+def modes_are_switched_under_attack_without_a_gap():
+    """Each of the acts comes under one mode or the other, and none under neither."""
+    count = 4000
+    with SHARED.used() as arena:
+        map_id, before = arena.map_id(), refusals(arena)
+        with subprocess.Popen([FOE, "flood", str(count), "map-open", str(map_id), "write"],
+                              stdout=subprocess.DEVNULL) as flood:
+            switches = 0
+            while flood.poll() is None:
+                arena.call(*GUARD, "SetMode", "sa{sv}", ("observe", "enforce")[switches % 2], {})
+                switches += 1
+        assert flood.returncode == 0
+        after = refusals(arena)
+        delta = {key: after[key] - before.get(key, 0) for key in after}
+        print(f"# {switches} switches in {count} acts: {delta}")
+        assert switches >= 2, "the flood was over too soon"
+        assert delta["refused"] + delta["would-refuse"] == count, delta
+        arena.call(*GUARD, "SetMode", "sa{sv}", "settings", {})
+        assert arena.get("Mode") == "enforce"
+
+
+def kept_off_all_the_while(arena, act):
+    """While act() goes on somebody tries to take our link, as fast as he can."""
+    link, program = arena.identity()
+    stop = f"/tmp/bct-stop-{time.monotonic_ns()}"
     script = (f"n=0; while [ ! -e {stop} ]; do {FOE} link-detach {link} >/dev/null 2>&1 && exit 9; "
               "n=$((n+1)); done; echo $n")
     with subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, text=True) as attacker:
