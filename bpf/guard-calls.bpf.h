@@ -264,14 +264,48 @@ static __always_inline void guard_on_prog_load(const struct guard_bpf_settings *
 
 #define GUARD_OWN_MAPS 64 /* MAX_USED_MAPS of the kernel */
 
-static __always_inline void guard_add_own_program(struct bpf_prog_aux *aux) {
-        struct bpf_map **maps = BPF_CORE_READ(aux, used_maps), *map = NULL;
-        __u32 n = BPF_CORE_READ(aux, used_map_cnt);
+/* The maps of a program. */
+struct guard_maps {
+        __u64 maps; /* struct bpf_map ** */
+        __u64 own;  /* the first that is ours */
+        __u32 n;
+        __u32 add; /* make all ours */
+};
 
+__noinline int guard_map_step(struct guard_maps *in, __u32 index) {
+        struct bpf_map *map = NULL;
+
+        if (!in || index >= in->n ||
+            bpf_probe_read_kernel(&map, sizeof(map), (struct bpf_map **) in->maps + index) < 0)
+                return 1;
+        if (in->add) {
+                guard_add_own(map);
+                return 0;
+        }
+        if (!guard_is_own(map))
+                return 0;
+        in->own = (__u64) map;
+        return 1;
+}
+
+static long guard_each_map(__u64 index, struct guard_maps *in) {
+        return who_is_last(guard_map_step(in, index));
+}
+
+static __always_inline struct bpf_map *guard_go_through_maps(struct bpf_prog_aux *aux, bool add) {
+        struct guard_maps in = {
+                .maps = (__u64) BPF_CORE_READ(aux, used_maps),
+                .n = BPF_CORE_READ(aux, used_map_cnt),
+                .add = add,
+        };
+
+        bpf_loop(GUARD_OWN_MAPS, guard_each_map, &in, 0);
+        return (struct bpf_map *) in.own;
+}
+
+static __always_inline void guard_add_own_program(struct bpf_prog_aux *aux) {
         guard_add_own(aux);
-        for (__u32 i = 0; i < GUARD_OWN_MAPS && i < n; i++)
-                if (bpf_probe_read_kernel(&map, sizeof(map), maps + i) == 0)
-                        guard_add_own(map);
+        (void) guard_go_through_maps(aux, true);
 }
 
 static __always_inline void guard_answer_file(__u32 fd) {
@@ -365,25 +399,20 @@ static __always_inline int guard_prog(struct bpf_prog *program, bool ask) {
                                    .act = GUARD_BPF_ACT_OPEN_OBJECT,
                                    .hook = GUARD_BPF_NO_HOOK };
         struct bpf_prog_aux *aux = BPF_CORE_READ(program, aux);
-        struct bpf_map **maps = BPF_CORE_READ(aux, used_maps), *map = NULL;
-        __u32 n = BPF_CORE_READ(aux, used_map_cnt);
+        struct bpf_map *map;
 
-        if (n == 0 || guard_is_own(aux))
+        if (BPF_CORE_READ(aux, used_map_cnt) == 0 || guard_is_own(aux))
                 return 0;
-        for (__u32 i = 0; i < GUARD_OWN_MAPS && i < n; i++) {
-                if (bpf_probe_read_kernel(&map, sizeof(map), maps + i) < 0 || !guard_is_own(map))
-                        continue;
-                deed.object = BPF_CORE_READ(map, id);
-                return GUARD_JUDGE(&deed, ask);
-        }
-        return 0;
+        map = guard_go_through_maps(aux, false);
+        if (!map)
+                return 0;
+        deed.object = BPF_CORE_READ(map, id);
+        return GUARD_JUDGE(&deed, ask);
 }
 
 /* A map or program (its struct bpf_prog_aux) is made: ours, when the service does it. */
 static __always_inline int guard_made(const void *object) {
-        struct guard_unit unit;
-
-        if (guard_is_service(&unit))
+        if (guard_is_service())
                 guard_add_own(object);
         return 0;
 }

@@ -10,7 +10,7 @@
 #include "who.bpf.h"
 
 #define PID_1         1
-#define CGROUP_LEVELS 16
+#define CGROUP_LEVELS 64
 
 /* In a mask of rules: the service, PID 1 or the kernel, of whom nothing is told. */
 #define GUARD_TRUSTED (1U << 31)
@@ -28,37 +28,43 @@ struct guard_deed {
 
 /* Does the name end with ".slice"? length: without NUL. */
 static __always_inline bool guard_is_slice(const char *name, long length) {
-        char end[8] = "";
+        const union {
+                char text[8];
+                __u64 number;
+        } slice = { .text = ".slice" };
+        __u64 end = 0;
 
-        if (length <= 6 || bpf_probe_read_kernel(end, 7, name + length - 6) < 0)
-                return false;
-        return end[0] == '.' && end[1] == 's' && end[2] == 'l' && end[3] == 'i' && end[4] == 'c' && end[5] == 'e' &&
-               end[6] == '\0';
+        return length > 6 && bpf_probe_read_kernel(&end, 7, name + length - 6) == 0 && end == slice.number;
 }
 
-/* The unit of the system's service manager that the current process belongs to: of its cgroup's path from the root,
- * the first part that is no slice. What is below may be made by whom the manager lets (users, containers), and tells
- * nothing. unit: room. The address of a struct kernfs_node, or 0. */
-static __noinline __u64 guard_find_unit(struct guard_unit *unit) {
-        struct task_struct *task = bpf_get_current_task_btf();
-        struct kernfs_node *node = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn);
-        struct kernfs_node *found = NULL;
+/* On the way up from the control group of the current process. */
+struct guard_walk {
+        __u64 node;
+        __u64 found;   /* the last node that is no slice */
+        __u32 allowed; /* mask of rules */
+        __u32 whole;
+};
 
-        if (!unit)
-                return 0;
-        for (int i = 0; i < CGROUP_LEVELS; i++) {
-                struct kernfs_node *parent = who_cgroup_parent(node);
-                const char *name;
-                long n;
+/* Steps have a copy of their own of the name: stacks are small, and a key has to be on them. */
 
-                if (!parent)
-                        return (__u64) found;
-                name = BPF_CORE_READ(node, name);
-                n = bpf_probe_read_kernel_str(unit->text, sizeof(unit->text), name);
-                if (n > 1 && !guard_is_slice(name, n - 1))
-                        found = node;
-                node = parent;
-        }
+__noinline int guard_find_step(struct guard_walk *walk) {
+        struct kernfs_node *node, *parent;
+        struct guard_unit unit;
+        const char *name;
+        long n;
+
+        if (!walk)
+                return 1;
+        node = (struct kernfs_node *) walk->node;
+        parent = who_cgroup_parent(node);
+        walk->whole = !parent;
+        if (!parent)
+                return 1;
+        name = BPF_CORE_READ(node, name);
+        n = bpf_probe_read_kernel_str(unit.text, sizeof(unit.text), name);
+        if (n > 1 && !guard_is_slice(name, n - 1))
+                walk->found = walk->node;
+        walk->node = (__u64) parent;
         return 0;
 }
 
@@ -69,52 +75,75 @@ static __always_inline bool guard_read_unit(struct guard_unit *unit, struct kern
         return bpf_probe_read_kernel_str(unit->text, sizeof(unit->text), name) > 1;
 }
 
-/* The rules that do not hold for that unit, or for a slice that it is in. */
-static __noinline __u32 guard_unit_rules(struct guard_unit *unit) {
+__noinline int guard_rules_step(struct guard_walk *walk) {
         struct kernfs_node *node;
-        __u32 allowed = 0;
+        struct guard_unit unit;
+        __u32 *rules;
 
-        if (!unit)
-                return 0;
-        node = (struct kernfs_node *) guard_find_unit(unit);
-        for (int i = 0; i < CGROUP_LEVELS && node; i++) {
-                __u32 *rules;
-
-                if (!guard_read_unit(unit, node))
-                        break;
-                rules = bpf_map_lookup_elem(&guard_units, unit);
-                allowed |= rules ? *rules : 0;
-                node = who_cgroup_parent(node);
-        }
-        return allowed;
+        if (!walk)
+                return 1;
+        node = (struct kernfs_node *) walk->node;
+        if (!node || !guard_read_unit(&unit, node))
+                return 1;
+        rules = bpf_map_lookup_elem(&guard_units, &unit);
+        walk->allowed |= rules ? *rules : 0;
+        walk->node = (__u64) who_cgroup_parent(node);
+        return 0;
 }
 
-static __always_inline bool guard_same_unit(const struct guard_unit *unit, const char *text) {
-        for (int i = 0; i < GUARD_BPF_UNIT; i++) {
-                if (unit->text[i] != text[i])
-                        return false;
-                if (text[i] == '\0')
-                        return i > 0;
-        }
-        return false;
+static long guard_each_find(__u64 index, struct guard_walk *walk) {
+        return who_is_last(guard_find_step(walk));
 }
 
-/* Is the process of the service, by its own word or, where that is still to come, as the main process of its unit?
- * unit: room, for stacks are small. */
-static __noinline int guard_is_service(struct guard_unit *unit) {
+static long guard_each_rules(__u64 index, struct guard_walk *walk) {
+        return who_is_last(guard_rules_step(walk));
+}
+
+/* The unit of the system's service manager that the current process belongs to: of its cgroup's path from the root,
+ * the first part that is no slice. What is below may be made by whom the manager lets (users, containers), and tells
+ * nothing. */
+static __always_inline struct kernfs_node *guard_find_unit(void) {
         struct task_struct *task = bpf_get_current_task_btf();
-        struct guard_bpf_settings *settings;
-        struct kernfs_node *node;
+        struct guard_walk walk = { .node = (__u64) BPF_CORE_READ(task, cgroups, dfl_cgrp, kn) };
+
+        bpf_loop(CGROUP_LEVELS, guard_each_find, &walk, 0);
+        return walk.whole ? (struct kernfs_node *) walk.found : NULL;
+}
+
+/* The rules that do not hold for that unit, or for a slice that it is in. */
+static __noinline __u32 guard_unit_rules(void) {
+        struct guard_walk walk = { .node = (__u64) guard_find_unit() };
+
+        bpf_loop(CGROUP_LEVELS, guard_each_rules, &walk, 0);
+        return walk.allowed;
+}
+
+/* Both are filled up with NUL bytes. */
+static __always_inline bool guard_same_unit(const struct guard_unit *unit, const char *text) {
+        const __u64 *one = (const __u64 *) unit->text, *other = (const __u64 *) text;
+
+        for (int i = 0; i < GUARD_BPF_UNIT / 8; i++)
+                if (one[i] != other[i])
+                        return false;
+        return unit->text[0] != '\0';
+}
+
+static __noinline int guard_is_service_unit(struct kernfs_node *node) {
+        struct guard_bpf_settings *settings = guard_get_settings();
+        struct guard_unit unit;
+
+        if (!settings || !node || !guard_read_unit(&unit, node))
+                return 0;
+        return guard_same_unit(&unit, settings->service) || guard_same_unit(&unit, settings->release);
+}
+
+/* Is the process of the service, by its own word or, where that is still to come, as the main process of its unit? */
+static __noinline int guard_is_service(void) {
+        struct task_struct *task = bpf_get_current_task_btf();
 
         if (bpf_task_storage_get(&guard_service, task->group_leader, NULL, 0))
                 return 1;
-        if (!unit || BPF_CORE_READ(task, real_parent, tgid) != PID_1)
-                return 0;
-        settings = guard_get_settings();
-        node = (struct kernfs_node *) guard_find_unit(unit);
-        if (!settings || !node || !guard_read_unit(unit, node))
-                return 0;
-        return guard_same_unit(unit, settings->service) || guard_same_unit(unit, settings->release);
+        return BPF_CORE_READ(task, real_parent, tgid) == PID_1 && guard_is_service_unit(guard_find_unit());
 }
 
 /* The rules that do not hold for the current process. */
@@ -122,12 +151,11 @@ static __noinline __u32 guard_allowed(void) {
         struct task_struct *task = bpf_get_current_task_btf();
         struct guard_bpf_settings *settings = guard_get_settings();
         struct guard_bpf_file file = {};
-        struct guard_unit unit;
         struct inode *inode;
         __u32 allowed = 0, uid, *rules;
 
         if (!settings || BPF_CORE_READ(task, tgid) == PID_1 || (BPF_CORE_READ(task, flags) & TASK_KERNEL_THREAD) ||
-            guard_is_service(&unit))
+            guard_is_service())
                 return GUARD_TRUSTED;
 
         inode = BPF_CORE_READ(task, mm, exe_file, f_inode);
@@ -143,7 +171,7 @@ static __noinline __u32 guard_allowed(void) {
                 allowed |= rules ? *rules : 0;
         }
         if (settings->n_units > 0)
-                allowed |= guard_unit_rules(&unit);
+                allowed |= guard_unit_rules();
         return allowed;
 }
 
@@ -160,12 +188,12 @@ static __always_inline void guard_count(__u32 rule, __u32 verdict) {
                 __sync_fetch_and_add(&counters->allowed, 1);
 }
 
-static __always_inline void guard_tell(const struct guard_deed *deed, __u32 verdict, bool ask) {
+static __always_inline int guard_tell_body(const struct guard_deed *deed, __u32 verdict, bool ask) {
         struct guard_bpf_event *event = bpf_ringbuf_reserve(&guard_events, sizeof(*event), 0);
 
         if (!event) {
                 guard_lose(GUARD_BPF_LOST_EVENTS);
-                return;
+                return 0;
         }
         event->boottime = bpf_ktime_get_boot_ns();
         event->rule = deed->rule;
@@ -181,6 +209,15 @@ static __always_inline void guard_tell(const struct guard_deed *deed, __u32 verd
                 (void) bpf_probe_read_kernel_str(event->pin, sizeof(event->pin), deed->pin);
         who_fill(&event->who, bpf_get_current_task_btf(), ask);
         bpf_ringbuf_submit(event, 0);
+        return 0;
+}
+
+static __noinline int guard_tell_asking(const struct guard_deed *deed, __u32 verdict) {
+        return guard_tell_body(deed, verdict, true);
+}
+
+static __noinline int guard_tell_plain(const struct guard_deed *deed, __u32 verdict) {
+        return guard_tell_body(deed, verdict, false);
 }
 
 static __always_inline int guard_judge_body(const struct guard_deed *deed, bool ask) {
@@ -201,7 +238,7 @@ static __always_inline int guard_judge_body(const struct guard_deed *deed, bool 
         else
                 verdict = GUARD_BPF_WOULD_REFUSE;
         guard_count(deed->rule, verdict);
-        guard_tell(deed, verdict, ask);
+        (void) (ask ? guard_tell_asking(deed, verdict) : guard_tell_plain(deed, verdict));
         return verdict == GUARD_BPF_REFUSED ? -1 /* EPERM */ : 0;
 }
 

@@ -31,7 +31,7 @@ struct guard_name {
 };
 
 struct guard_unit {
-        char text[GUARD_BPF_UNIT];
+        char text[GUARD_BPF_UNIT] __attribute__((aligned(8)));
 };
 
 GUARD_ARRAY(guard_settings, BPF_MAP_TYPE_ARRAY, struct guard_bpf_settings, 1);

@@ -10,70 +10,120 @@
 #include "who.h"
 
 /* Folders of a path, and mounts that it leads through; what is beyond is cut. */
-#define WHO_PATH_PARTS   16
-#define WHO_CGROUP_PARTS 10
+#define WHO_PATH_PARTS   64
+#define WHO_CGROUP_PARTS 32
 
 /* Since 6.12, and for BPF LSM programs only. */
 extern struct file *bpf_get_task_exe_file(struct task_struct *task) __weak __ksym;
 extern int bpf_path_d_path(struct path *path, char *buf, __u64 buf__sz) __weak __ksym;
 extern void bpf_put_file(struct file *file) __weak __ksym;
 
-/* What is written in front of: paths are found from their ends. */
-struct who_text {
-        char *text; /* WHO_TEXT bytes, with as many behind them in the same record: see below */
-        __u32 at;
-        bool cut;
+/* On the way up from a file or a control group. */
+struct who_walk {
+        __u64 entry; /* struct dentry or struct kernfs_node */
+        __u64 mount;
+        __u32 at; /* in the text, which is written in front of */
+        __u32 whole;
 };
 
-/* Puts "/name" in front. The verifier can't know that at + length stays within the text, only that each is below
- * WHO_TEXT; so it must find as much memory behind it, which is never written to. */
-static __always_inline bool who_prepend(struct who_text *to, const void *name, __u32 length) {
-        __u32 at = to->at;
+struct who_loop {
+        struct who *who;
+        struct who_walk *walk;
+};
 
-        if (length >= WHO_TEXT - 1 || at < length + 1 || at >= WHO_TEXT) {
-                to->cut = true;
+/* Puts "/name" in front of what is in the text. The verifier can't know that at + length stays within the text, only
+ * that each is below WHO_TEXT; so it must find as much memory behind it, which is never written to. */
+static __always_inline bool who_prepend(char *text, struct who_walk *walk, const void *name, __u32 length) {
+        __u32 at = walk->at;
+
+        if (length >= WHO_TEXT - 1 || at < length + 1 || at >= WHO_TEXT)
                 return false;
-        }
         at -= length + 1;
         if (at >= WHO_TEXT)
                 return false;
-        if (length > 0 && bpf_probe_read_kernel(to->text + at + 1, length, name) < 0)
+        if (length > 0 && bpf_probe_read_kernel(text + at + 1, length, name) < 0)
                 return false;
-        to->text[at] = '/';
-        to->at = at;
+        text[at] = '/';
+        walk->at = at;
         return true;
+}
+
+/* The steps of loops are global functions, of which the verifier sees one step, and not each way through all of them.
+ * They return 1 at the end. */
+
+__noinline int who_path_step(struct who *who, struct who_walk *walk) {
+        struct dentry *dentry, *parent;
+        struct mount *mount, *above;
+
+        if (!who || !walk)
+                return 1;
+        dentry = (struct dentry *) walk->entry;
+        mount = (struct mount *) walk->mount;
+        parent = BPF_CORE_READ(dentry, d_parent);
+        if (dentry == BPF_CORE_READ(mount, mnt.mnt_root) || dentry == parent || !parent) {
+                above = BPF_CORE_READ(mount, mnt_parent);
+                walk->whole = above == mount || !above;
+                walk->entry = (__u64) BPF_CORE_READ(mount, mnt_mountpoint);
+                walk->mount = (__u64) above;
+                return walk->whole;
+        }
+        walk->entry = (__u64) parent;
+        return !who_prepend(who->exe, walk, BPF_CORE_READ(dentry, d_name.name), BPF_CORE_READ(dentry, d_name.len));
+}
+
+static __always_inline struct kernfs_node *who_cgroup_parent(struct kernfs_node *node) {
+        if (bpf_core_field_exists(node->__parent))
+                return BPF_CORE_READ(node, __parent);
+        return (void *) BPF_CORE_READ((struct kernfs_node___before_6_15 *) (void *) node, parent);
+}
+
+__noinline int who_cgroup_step(struct who *who, struct who_walk *walk) {
+        struct kernfs_node *node, *parent;
+        const char *name;
+        long n;
+
+        if (!who || !walk)
+                return 1;
+        node = (struct kernfs_node *) walk->entry;
+        parent = who_cgroup_parent(node);
+        walk->whole = !parent;
+        if (!parent)
+                return 1;
+        walk->entry = (__u64) parent;
+        /* Only to learn the length: the arguments' place is free yet. */
+        name = BPF_CORE_READ(node, name);
+        n = bpf_probe_read_kernel_str(who->args, WHO_TEXT, name);
+        return n <= 1 || !who_prepend(who->cgroup, walk, name, n - 1);
+}
+
+static __always_inline long who_is_last(int r) {
+        barrier_var(r);
+        return r != 0 ? 1 : 0;
+}
+
+static long who_each_folder(__u64 index, struct who_loop *loop) {
+        return who_is_last(who_path_step(loop->who, loop->walk));
+}
+
+static long who_each_cgroup(__u64 index, struct who_loop *loop) {
+        return who_is_last(who_cgroup_step(loop->who, loop->walk));
 }
 
 /* The names of the folders up to the root of all mounts. It takes no lock, so a path that is renamed in this very
  * moment may come out as one that never was; what counts for decisions is device and inode. */
 static __always_inline void who_read_path(struct who *who, struct file *file) {
-        struct who_text path = { .text = who->exe, .at = WHO_TEXT - 1 };
-        struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
         struct vfsmount *vfsmount = BPF_CORE_READ(file, f_path.mnt);
-        struct mount *mount = (void *) vfsmount - bpf_core_field_offset(struct mount, mnt);
-        bool whole = false;
+        struct who_walk walk = {
+                .entry = (__u64) BPF_CORE_READ(file, f_path.dentry),
+                .mount = (__u64) ((void *) vfsmount - bpf_core_field_offset(struct mount, mnt)),
+                .at = WHO_TEXT - 1,
+        };
+        struct who_loop loop = { .who = who, .walk = &walk };
 
         who->exe[WHO_TEXT - 1] = '\0';
-        for (int i = 0; i < WHO_PATH_PARTS; i++) {
-                struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
-
-                if (dentry == BPF_CORE_READ(mount, mnt.mnt_root) || dentry == parent || !parent) {
-                        struct mount *above = BPF_CORE_READ(mount, mnt_parent);
-
-                        if (above == mount || !above) {
-                                whole = true;
-                                break;
-                        }
-                        dentry = BPF_CORE_READ(mount, mnt_mountpoint);
-                        mount = above;
-                        continue;
-                }
-                if (!who_prepend(&path, BPF_CORE_READ(dentry, d_name.name), BPF_CORE_READ(dentry, d_name.len)))
-                        break;
-                dentry = parent;
-        }
-        who->exe_at = path.at;
-        who->exe_cut = !whole;
+        bpf_loop(WHO_PATH_PARTS, who_each_folder, &loop, 0);
+        who->exe_at = walk.at;
+        who->exe_cut = !walk.whole;
 }
 
 /* As the process sees it itself, where the kernel lets us ask; only in BPF LSM programs, and not where a lock of the
@@ -110,37 +160,16 @@ static __always_inline void who_read_exe(struct who *who, struct task_struct *ta
                 who_read_path(who, file);
 }
 
-static __always_inline struct kernfs_node *who_cgroup_parent(struct kernfs_node *node) {
-        if (bpf_core_field_exists(node->__parent))
-                return BPF_CORE_READ(node, __parent);
-        return (void *) BPF_CORE_READ((struct kernfs_node___before_6_15 *) (void *) node, parent);
-}
-
 static __always_inline void who_read_cgroup(struct who *who, struct task_struct *task) {
         struct kernfs_node *node = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn);
-        struct who_text path = { .text = who->cgroup, .at = WHO_TEXT - 1 };
-        bool whole = false;
+        struct who_walk walk = { .entry = (__u64) node, .at = WHO_TEXT - 1 };
+        struct who_loop loop = { .who = who, .walk = &walk };
 
         who->cgroup[WHO_TEXT - 1] = '\0';
         who->cgroup_id = BPF_CORE_READ(node, id);
-        for (int i = 0; i < WHO_CGROUP_PARTS; i++) {
-                struct kernfs_node *parent = who_cgroup_parent(node);
-                const char *name;
-                long n;
-
-                if (!parent) {
-                        whole = true;
-                        break;
-                }
-                /* Only to learn the length: the arguments' place is free yet. */
-                name = BPF_CORE_READ(node, name);
-                n = bpf_probe_read_kernel_str(who->args, WHO_TEXT, name);
-                if (n <= 1 || !who_prepend(&path, name, n - 1))
-                        break;
-                node = parent;
-        }
-        who->cgroup_at = path.at;
-        who->cgroup_cut = !whole;
+        bpf_loop(WHO_CGROUP_PARTS, who_each_cgroup, &loop, 0);
+        who->cgroup_at = walk.at;
+        who->cgroup_cut = !walk.whole;
 }
 
 /* The process may have paged them out: then the first one alone, or nothing. */
