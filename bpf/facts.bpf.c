@@ -147,6 +147,22 @@ int BPF_PROG(device_delete, struct net_device *dev) {
         return on_device(FACT_DELETE, dev, 0);
 }
 
+/* Programs. The kernel calls this for each of them, with its id, when it is there for use and when it goes. */
+
+#define PROGRAM_LOADED   1 /* PERF_BPF_EVENT_PROG_LOAD, include/uapi/linux/perf_event.h */
+#define PROGRAM_UNLOADED 2
+
+SEC("fentry/perf_event_bpf_event")
+int BPF_PROG(program_event, struct bpf_prog *program, int type) {
+        if (is_self())
+                return 0;
+        if (type == PROGRAM_LOADED)
+                tell(FACT_LOAD, FACT_HOOK_NONE, 0, id_of(program), 0);
+        else if (type == PROGRAM_UNLOADED)
+                tell(FACT_UNLOAD, FACT_HOOK_NONE, 0, id_of(program), 0);
+        return 0;
+}
+
 /* XDP */
 
 SEC("fexit/dev_xdp_attach")

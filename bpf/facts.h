@@ -15,6 +15,8 @@ enum fact_act {
         FACT_MOVE, /* the interface, to another namespace: about to be done */
         FACT_RENAME,
         FACT_DELETE, /* the interface: about to be done */
+        FACT_LOAD,   /* a program, whatever for */
+        FACT_UNLOAD,
         FACT_ACT_MAX,
 };
 

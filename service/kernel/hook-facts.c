@@ -22,6 +22,7 @@
 enum {
         NEED_XDP = 1 << 0,
         NEED_TCX = 1 << 1,
+        NEED_PROGRAMS = 1 << 2,
 };
 
 /* The programs of bpf/facts.bpf.c. */
@@ -57,11 +58,11 @@ static const struct {
         { "device_rename", "netif_change_name", NULL, 0 },
         { "device_rename_older", "dev_change_name", "netif_change_name", 0 },
         { "device_delete", "unregister_netdevice_queue", NULL, 0 },
+        { "program_event", "perf_event_bpf_event", NULL, NEED_PROGRAMS },
 };
 
 struct HookFacts {
-        HookFactHandler handler;
-        void *userdata;
+        HookFactsHandlers handlers;
         struct bpf_object *object;
         struct bpf_link *links[ELEMENTSOF(parts)];
         int programs[ELEMENTSOF(parts) + 1]; /* descriptors of those attached, which belong to object; then -EBADF */
@@ -97,6 +98,8 @@ static int act_of(const struct fact *record, GuardAct *ret) {
         case FACT_MOVE: *ret = GUARD_ACT_INTERFACE_MOVE; return 0;
         case FACT_RENAME: *ret = GUARD_ACT_INTERFACE_RENAMED; return 0;
         case FACT_DELETE: *ret = GUARD_ACT_INTERFACE_DELETE; return 0;
+        case FACT_LOAD:
+        case FACT_UNLOAD:
         case FACT_ACT_MAX: break;
         }
         return -EBADMSG;
@@ -112,6 +115,33 @@ static int hook_of(const struct fact *record) {
         case FACT_HOOK_MAX: break;
         }
         return _HOOK_INVALID;
+}
+
+static void who_of(const struct fact *record, Culprit *ret) {
+        if (!record->thread) {
+                who_read(&record->who, ret);
+                return;
+        }
+        /* Of whom nothing but a name is known that would mislead. */
+        snprintf(ret->unknown, sizeof(ret->unknown),
+                 "who it was: the kernel did it by itself, or later for somebody (%.*s)",
+                 (int) strnlen(record->who.comm, sizeof(record->who.comm)), record->who.comm);
+}
+
+int hook_facts_parse_program(const void *data, size_t size, ProgramFact *ret) {
+        const struct fact *record = data;
+        ProgramFact fact;
+
+        if (size < sizeof(*record) || (record->act != FACT_LOAD && record->act != FACT_UNLOAD))
+                return -EBADMSG;
+        fact = (ProgramFact){
+                .loaded = record->act == FACT_LOAD,
+                .program_id = record->program_id,
+                .boottime = record->boottime / 1000,
+        };
+        who_of(record, &fact.who);
+        *ret = fact;
+        return 0;
 }
 
 int hook_facts_parse(const void *data, size_t size, GuardFact *ret) {
@@ -131,13 +161,7 @@ int hook_facts_parse(const void *data, size_t size, GuardFact *ret) {
         r = act_of(record, &fact.act);
         if (r < 0)
                 return r;
-        if (record->thread)
-                /* Of whom nothing but a name is known that would mislead. */
-                snprintf(fact.who.unknown, sizeof(fact.who.unknown),
-                         "who it was: the kernel did it by itself, or later for somebody (%.*s)",
-                         (int) strnlen(record->who.comm, sizeof(record->who.comm)), record->who.comm);
-        else
-                who_read(&record->who, &fact.who);
+        who_of(record, &fact.who);
         *ret = fact;
         return 0;
 }
@@ -161,17 +185,20 @@ static void tell_lost(HookFacts *facts) {
         uint64_t lost = count_lost(facts);
 
         for (; facts->lost_seen < lost; facts->lost_seen++)
-                facts->handler(NULL, facts->userdata);
+                facts->handlers.fact(NULL, facts->handlers.userdata);
 }
 
 static int on_record(void *context, void *data, size_t size) {
         HookFacts *facts = context;
+        ProgramFact program;
         GuardFact fact;
 
-        if (hook_facts_parse(data, size, &fact) >= 0)
-                facts->handler(&fact, facts->userdata);
+        if (hook_facts_parse_program(data, size, &program) >= 0)
+                facts->handlers.program(&program, facts->handlers.userdata);
+        else if (hook_facts_parse(data, size, &fact) >= 0)
+                facts->handlers.fact(&fact, facts->handlers.userdata);
         else
-                facts->handler(NULL, facts->userdata);
+                facts->handlers.fact(NULL, facts->handlers.userdata);
         /* An error ends the turn behind this record; the descriptor stays readable. */
         return ++facts->taken >= FACTS_AT_ONCE ? -EAGAIN : 0;
 }
@@ -189,8 +216,8 @@ static int on_readable(sd_event_source *source, int fd, uint32_t events, void *u
         return 0;
 }
 
-/* The programs whose function the kernel lacks are left out. */
-static int choose_programs(struct bpf_object *object, unsigned *ret_missing) {
+/* The programs whose function the kernel lacks, or that are not wanted, are left out. */
+static int choose_programs(struct bpf_object *object, unsigned unwanted, unsigned *ret_missing) {
         _cleanup_(free_btf) struct btf *btf = btf__load_vmlinux_btf();
         unsigned missing = 0;
 
@@ -199,14 +226,15 @@ static int choose_programs(struct bpf_object *object, unsigned *ret_missing) {
         for (size_t i = 0; i < ELEMENTSOF(parts); i++) {
                 struct bpf_program *program = bpf_object__find_program_by_name(object, parts[i].program);
                 bool present = btf__find_by_name_kind(btf, parts[i].function, BTF_KIND_FUNC) > 0;
+                bool wanted = !(parts[i].need & unwanted);
                 bool other = parts[i].unless && btf__find_by_name_kind(btf, parts[i].unless, BTF_KIND_FUNC) > 0;
 
                 assert(program);
                 if (!present)
                         missing |= parts[i].need;
-                (void) bpf_program__set_autoload(program, present && !other);
+                (void) bpf_program__set_autoload(program, present && !other && wanted);
         }
-        *ret_missing = missing;
+        *ret_missing = missing | unwanted;
         return 0;
 }
 
@@ -277,7 +305,7 @@ static int read_namespace(const char *name, uint32_t *ret) {
         return sscanf(text, "%*[a-z]:[%" SCNu32 "]", ret) == 1 ? 0 : -EBADMSG;
 }
 
-static int load(HookFacts *facts, sd_event *event, bool *ret_complete, const char **ret_reason) {
+static int load(HookFacts *facts, sd_event *event, HookFactsCoverage *ret_coverage, const char **ret_reason) {
         LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "bc_facts");
         uint32_t pids = 0, net = 0;
         unsigned missing = 0;
@@ -304,7 +332,7 @@ static int load(HookFacts *facts, sd_event *event, bool *ret_complete, const cha
         if (!facts->object)
                 return -errno;
         *ret_reason = "the kernel has no BTF of its own (CONFIG_DEBUG_INFO_BTF)";
-        r = choose_programs(facts->object, &missing);
+        r = choose_programs(facts->object, facts->handlers.program ? 0 : NEED_PROGRAMS, &missing);
         if (r < 0)
                 return r;
         set_globals(facts->object, net);
@@ -320,11 +348,14 @@ static int load(HookFacts *facts, sd_event *event, bool *ret_complete, const cha
         r = attach(facts, &missing);
         if (r < 0)
                 return r;
-        *ret_complete = !(missing & NEED_XDP) && (!(missing & NEED_TCX) || kernel_has_tcx() < 0);
+        *ret_coverage = (HookFactsCoverage){
+                .complete = !(missing & NEED_XDP) && (!(missing & NEED_TCX) || kernel_has_tcx() < 0),
+                .programs = !(missing & NEED_PROGRAMS),
+        };
         return 0;
 }
 
-int hook_facts_new(sd_event *event, HookFactHandler handler, void *userdata, bool *ret_complete,
+int hook_facts_new(sd_event *event, const HookFactsHandlers *handlers, HookFactsCoverage *ret_coverage,
                    const char **ret_reason, HookFacts **ret) {
         _cleanup_(hook_facts_freep) HookFacts *facts = calloc(1, sizeof(HookFacts));
         int r;
@@ -332,12 +363,11 @@ int hook_facts_new(sd_event *event, HookFactHandler handler, void *userdata, boo
         *ret_reason = "out of memory";
         if (!facts)
                 return -ENOMEM;
-        facts->handler = handler;
-        facts->userdata = userdata;
+        facts->handlers = *handlers;
         *ret_reason = "libbpf can't be set up";
         r = libbpf_register();
         if (r >= 0)
-                r = load(facts, event, ret_complete, ret_reason);
+                r = load(facts, event, ret_coverage, ret_reason);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(facts);

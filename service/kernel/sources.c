@@ -137,6 +137,21 @@ static void on_fact(const GuardFact *fact, void *userdata) {
                 looks_trigger(sources->looks, GUARD_LOOK_FILTERS, "hook-facts");
 }
 
+/* Where the kernel's records of loads are not to be had. */
+static void on_program_fact(const ProgramFact *fact, void *userdata) {
+        Sources *sources = userdata;
+        Culprit who = fact->who;
+
+        if (!fact->loaded) {
+                guard_note_unload(sources->guard, fact->program_id);
+                return;
+        }
+        culprits_complete(sources->culprits, &who);
+        guard_note_load(sources->guard, fact->program_id, &who, fact->boottime);
+        if (!sources->facts_complete)
+                looks_follow(sources->looks, 0, "program-loads");
+}
+
 static void on_audit(uint32_t program_id, const Culprit *who, void *userdata) {
         Sources *sources = userdata;
 
@@ -239,13 +254,16 @@ static void note_interval(Sources *sources) {
 
 static int open_facts(sd_event_source *source, void *userdata) {
         Sources *sources = userdata;
+        HookFactsHandlers handlers = { on_fact, sources->loads ? NULL : on_program_fact, sources };
+        HookFactsCoverage coverage = {};
         const char *reason = NULL;
-        bool complete = false;
         int r;
 
-        r = hook_facts_new(sources->event, on_fact, sources, &complete, &reason, &sources->facts);
+        r = hook_facts_new(sources->event, &handlers, &coverage, &reason, &sources->facts);
         note(sources, "hook-facts", r, reason);
-        sources->facts_complete = r >= 0 && complete;
+        sources->facts_complete = coverage.complete;
+        if (coverage.programs)
+                (void) guard_set_source(sources->guard, "program-loads", NULL);
         guard_set_facts_complete(sources->guard, sources->facts_complete);
         note_interval(sources);
         /* What was done meanwhile. */

@@ -31,8 +31,8 @@ def unknown_and_wrong_options_are_named():
                     raise AssertionError(f"{call} took the option {word}")
                 except Error as error:
                     assert error.short == "InvalidArgument" and word in error.message, error
-                    knows = {"Delete": "none", "GetMetrics": "none", "Set": "create-only",
-                             "Simulate": "contents"}.get(call[2], "dry-run")
+                    knows = {"Delete": "none", "GetMetrics": "none", "Set": "create-only", "SetMode": "force",
+                             "Simulate": "contents", "Test": "policy"}.get(call[2], "dry-run")
                     assert knows in error.message, error
         for options in ({"runtime": ("s", "yes")}, {"confirm-timeout": ("u", 1)},
                         [("runtime", ("b", True)), ("runtime", ("b", True))]):

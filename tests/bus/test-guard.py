@@ -9,8 +9,8 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-import bpfchain_test as bench  # noqa: E402
 from bus_lab import DAEMON_USER, NOBODY, require_bus  # noqa: E402
+import bpfchain_test as bench  # noqa: E402
 from bpfchain_test import case, eventually, find_object, run_cases  # noqa: E402
 from dbus_wire import ALLOW_INTERACTIVE  # noqa: E402
 from edge_lab import GUARD, MANAGER, ROOT, EdgeLab, refused  # noqa: E402

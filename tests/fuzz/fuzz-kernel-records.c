@@ -39,6 +39,7 @@ static void fuzz_audit(unsigned type, const uint8_t *data, size_t size) {
 static void fuzz_fact(const uint8_t *data, size_t size) {
         /* A short input stands for a record that is filled by going through it again and again. */
         struct fact record;
+        ProgramFact program;
         GuardFact fact;
 
         MUST(hook_facts_parse(data, MIN2(size, sizeof(record) - 1), &fact) == -EBADMSG);
@@ -46,6 +47,11 @@ static void fuzz_fact(const uint8_t *data, size_t size) {
                 return;
         for (size_t i = 0; i < sizeof(record); i++)
                 ((uint8_t *) &record)[i] = data[i % size];
+        if (hook_facts_parse_program(&record, sizeof(record), &program) >= 0) {
+                MUST(hook_facts_parse(&record, sizeof(record), &fact) == -EBADMSG);
+                check_culprit(&program.who);
+                return;
+        }
         if (hook_facts_parse(&record, sizeof(record), &fact) < 0)
                 return;
         MUST(fact.act >= 0 && fact.act < _GUARD_ACT_MAX);

@@ -140,6 +140,17 @@ class FactsLab:
 
 
 @case
+def programs_are_told_of_with_who_loaded_them():
+    with FactsLab("programs") as lab:
+        _, program = lab.program("xdp", "first")
+        fact = lab.watch.wait(act="program-loaded", program=program)
+        assert (fact["comm"], fact["uid"]) == ("bpftool", 0), fact
+        assert fact["executable"].endswith("/bpftool") and not os.path.exists(f"/proc/{fact['pid']}"), fact
+        os.unlink(os.path.join(lab.folder, "first"))
+        lab.watch.wait(act="program-unloaded", program=program)
+
+
+@case
 def says_what_it_sees_or_why_not():
     with Namespace("inner") as inner, contextlib.closing(Watch(inner)) as watch:
         if "reason" not in watch.first:

@@ -2,8 +2,9 @@
 /*
  * What the service's source of facts (kernel/hook-facts.h) tells, for test-hook-facts.py: a JSON object a line, first
  * {"complete": …} or {"reason": …}, then one for each fact, or for {"lost": true}. With "count" as an argument facts
- * are only counted; with "audit" it is the source of audit records (kernel/audit-records.h), with {"audits": true}
- * and an object for each program loaded. At the end of standard input: {"facts": …, "lost": …}.
+ * are only counted; with "programs" those about programs are told as well; with "audit" it is the source of audit
+ * records (kernel/audit-records.h), with {"audits": true} and an object for each program loaded. At the end of
+ * standard input: {"facts": …, "lost": …}.
  */
 #include <json-c/json.h>
 #include <time.h>
@@ -68,6 +69,15 @@ static void on_fact(const GuardFact *fact, void *userdata) {
         print(object);
 }
 
+static void on_program(const ProgramFact *fact, void *userdata) {
+        json_object *object = json_object_new_object();
+
+        add_text(object, "act", fact->loaded ? "program-loaded" : "program-unloaded");
+        add_int(object, "program", fact->program_id);
+        add_who(object, &fact->who);
+        print(object);
+}
+
 static void on_audit(uint32_t program_id, const Culprit *who, void *userdata) {
         Watch *watch = userdata;
         json_object *object = json_object_new_object();
@@ -101,24 +111,25 @@ int main(int argc, char **argv) {
         json_object *object = json_object_new_object();
         _cleanup_(audit_records_freep) AuditRecords *audit = NULL;
         _cleanup_(hook_facts_freep) HookFacts *facts = NULL;
-        bool audits = argc > 1 && streq(argv[1], "audit");
+        bool audits = argc > 1 && streq(argv[1], "audit"), programs = argc > 1 && streq(argv[1], "programs");
+        const HookFactsHandlers handlers = { on_fact, programs ? on_program : NULL, &watch };
+        HookFactsCoverage coverage = {};
         const char *reason = NULL;
         sd_event *event = NULL;
-        bool complete = false;
         int r;
 
         if (!object || sd_event_default(&event) < 0 ||
             sd_event_add_io(event, NULL, STDIN_FILENO, EPOLLIN, on_input, NULL) < 0)
                 return EXIT_FAILURE;
         r = audits ? audit_records_new(event, on_audit, &watch, &reason, &audit)
-                   : hook_facts_new(event, on_fact, &watch, &complete, &reason, &facts);
+                   : hook_facts_new(event, &handlers, &coverage, &reason, &facts);
         if (r < 0) {
                 add_text(object, "reason", reason);
                 add_text(object, "error", strerror(-r));
                 print(object);
                 return EXIT_SUCCESS;
         }
-        json_object_object_add(object, "complete", json_object_new_boolean(complete));
+        json_object_object_add(object, "complete", json_object_new_boolean(coverage.complete));
         print(object);
         r = sd_event_loop(event);
         facts = hook_facts_free(facts);

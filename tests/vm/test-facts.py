@@ -9,7 +9,7 @@ import os
 
 from bpfchain_test import case, eventually, find_object, require_built, run_cases
 from hook_facts_cases import ACT, FLOOD, WATCH, Watch
-from vm_lab import RootNamespace, command
+from vm_lab import Host, RootNamespace, client_json, command
 
 PIN = "/sys/fs/bpf/bct-audited"
 
@@ -46,6 +46,20 @@ def audit_records_of_a_flood():
         assert all(fact["comm"] == "hook-flood" and fact["executable"] == FLOOD for fact in watch.facts)
         programs = [fact["program"] for fact in watch.facts]
         assert programs == sorted(set(programs))
+
+
+@case
+def the_service_tells_of_loads_under_its_unit():
+    """It may not have the kernel's records of them there."""
+    with Host():
+        command("bpftool", "prog", "load", find_object("verdict-v2.bpf.o"), PIN, "type", "xdp")
+        program = json.loads(command("bpftool", "-j", "prog", "show", "pinned", PIN).stdout)["id"]
+        os.unlink(PIN)
+        # One event for all that a process loads within a second, such as libbpf's trials, with the last one's id.
+        event = eventually(lambda: next((event for event in client_json("guard", "log")
+                                         if PIN in event["who"].get("command", "")), None))
+        assert (event["what"], event["source"]) == ("program-loaded", "program-loads"), event
+        assert event["program-id"] >= program and event["who"]["executable"].endswith("/bpftool"), event
 
 
 require_built(ACT, FLOOD, WATCH)
