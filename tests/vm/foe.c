@@ -46,9 +46,9 @@ typedef struct Foe {
         int64_t started, ended;
 } Foe;
 
-/* r0 = 2; exit */
+/* r0 = 1; exit: what all types may answer. */
 static const struct bpf_insn two[] = {
-        { .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 2 },
+        { .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 1 },
         { .code = BPF_JMP | BPF_EXIT },
 };
 

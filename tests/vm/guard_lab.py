@@ -123,14 +123,14 @@ class Arena:
         assert (state["Mode"], reason) == (self.mode, ""), f"{state['Mode']}: {state['Reason']}"
 
     def restore_settings(self):
-        with contextlib.suppress(dbus_wire.Error):
-            self.call(*GUARD, "SetMode", "sa{sv}", "settings", {})
         with contextlib.suppress(FileNotFoundError):
             os.unlink(SETTINGS)
         if os.path.exists(DROP_INS):
             shutil.rmtree(DROP_INS)
             systemctl("daemon-reload")
+        systemctl("reset-failed", UNIT, check=False)
         systemctl("restart", UNIT)
+        self.call(*GUARD, "SetMode", "sa{sv}", "settings", {})
 
     @property
     def bus(self):

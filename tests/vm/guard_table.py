@@ -200,14 +200,15 @@ CLSACT = [
         clsact_filter("add", "pref", 1, "matchall", "action", "drop"), FILTER, "netlink", TC),
     Act("tc filter replace of ours",
         clsact_filter("replace", "pref", lambda arena: arena.filter()[0], "handle", lambda arena: arena.filter()[1],
-                      *BPF_FILTER), FILTER, "netlink", TC, fact="replaced", works=True),
+                      *BPF_FILTER), FILTER, "netlink", TC, fact="replaced", works=True, after=remove_filter,
+        mended=False),
     Act("tc filter del of ours", clsact_filter("del", "pref", lambda arena: arena.filter()[0]), FILTER, "netlink",
         TC, fact="detached", works=True),
     Act("tc filter del of all", clsact_filter("del"), FILTER, "netlink", TC, fact="detached", works=True),
     Act("tc qdisc del clsact", lambda arena: ["tc", "qdisc", "del", "dev", "eth0", "clsact"], {"qdisc-change"},
         "netlink", TC, fact="detached", works=True),
     Act("tc qdisc replace by ingress", lambda arena: ["tc", "qdisc", "replace", "dev", "eth0", "ingress"],
-        {"qdisc-change"}, "netlink", TC, works=True),
+        {"qdisc-change"}, "netlink", TC),
     Act("netlink, clsact deleted behind 400 others", foe("netlink", 400, lambda arena: arena.ifindex(),
                                                          "delete-clsact"), {"qdisc-change"}, "netlink",
         fact="detached", works=True),
@@ -233,9 +234,13 @@ def attempted(arena, mark, act, done, verdict):
 def happened(arena, mark, act, done):
     """Without the guard: seen afterwards, mended, and told who it was where something in the kernel tells."""
     if act.fact:
-        event = arena.wait_event(mark, lambda e: e["what"] == act.fact and e["verdict"] == "seen",
-                                 f"{act.fact}, seen ({done})")
-        if arena.get_all()["Sources"].get(TELLS_WHO.get(act.fact)) == "available":
+        knows = arena.get("Sources").get(TELLS_WHO.get(act.fact)) == "available"
+
+        def wanted(event):
+            return (event["what"] == act.fact and event["verdict"] == "seen" and
+                    (not knows or event["who"].get("pid") == done.pid))
+        event = arena.wait_event(mark, wanted, f"{act.fact}, seen ({done})")
+        if knows:
             check_who(event, act, done)
     act.after(arena)
     arena.whole()
