@@ -50,6 +50,7 @@ static void close_all(Sources *sources) {
 Sources *sources_free(Sources *sources) {
         if (!sources)
                 return NULL;
+        guard_set_reader(sources->guard, NULL, NULL);
         guard_programs_set_reader(sources->kernel->guard_programs, NULL, NULL);
         sd_event_source_unref(sources->attempts);
         close_all(sources);
@@ -345,6 +346,7 @@ int sources_new(sd_event *event, const Kernel *kernel, Guard *guard, Sources **r
         if (r < 0)
                 return r;
 
+        guard_set_reader(guard, read_who, sources);
         start(sources);
         guard_programs_set_reader(kernel->guard_programs, on_reader_changed, sources);
         *ret = TAKE_PTR(sources);

@@ -92,6 +92,8 @@ bool guard_blame(Guard *guard, GuardEvent *event, int ifindex) {
         GuardHint *best = NULL;
         unsigned most = 0;
 
+        if (guard->read)
+                guard->read(guard->read_userdata);
         for (size_t i = 0; i < MIN2(guard->n_hints, (size_t) GUARD_HINTS_KEPT); i++) {
                 GuardHint *hint = &guard->hints[i];
                 unsigned points = rate(hint, event, ifindex, event->boottime);
@@ -318,4 +320,9 @@ void guard_tell_what_passed(Guard *guard) {
 
 void guard_set_facts_complete(Guard *guard, bool complete) {
         guard->facts_complete = complete;
+}
+
+void guard_set_reader(Guard *guard, void (*read)(void *userdata), void *userdata) {
+        guard->read = read;
+        guard->read_userdata = userdata;
 }

@@ -72,6 +72,8 @@ struct Guard {
         GuardHint hints[GUARD_HINTS_KEPT]; /* a ring */
         size_t n_hints;                    /* put in so far */
         bool facts_complete;
+        void (*read)(void *userdata); /* guard_set_reader() */
+        void *read_userdata;
         const char *source_names[GUARD_SOURCES_MAX];
         const char *source_reasons[GUARD_SOURCES_MAX];
         size_t n_sources;

@@ -265,6 +265,33 @@ static void test_over_already(void **state) {
         assert_false(guard_needs_interval(guard));
 }
 
+/* Somebody does it while the guard looks, which is how it is found, and another had only tried before. */
+static void do_it_now(void *userdata) {
+        GuardAttempt a = attempt(GUARD_VERDICT_WOULD_REFUSE, GUARD_RULE_LINKS, GUARD_ACT_DETACH, 95);
+        Guard **guard = userdata;
+
+        if (!*guard)
+                return;
+        guard_note_attempt(*guard, &a);
+        *guard = NULL;
+}
+
+static void test_done_while_looking(void **state) {
+        Fixture *fx = *state;
+        Guard *guard = start(fx, &defaults), *todo = guard;
+        GuardAttempt a = attempt(GUARD_VERDICT_WOULD_REFUSE, GUARD_RULE_NETLINK, GUARD_ACT_DETACH, 94);
+
+        guard_note_attempt(guard, &a);
+        fake_take_off(fx->fake, 2, HOOK_XDP);
+        guard_set_reader(guard, do_it_now, &todo);
+        guard_look(guard, 0, "guard");
+        guard_set_reader(guard, NULL, NULL);
+        assert_null(todo);
+        assert_int_equal(newest(guard, 3)->act, GUARD_ACT_DETACHED);
+        assert_int_equal(newest(guard, 3)->who.pid, 95);
+        fx_reconcile(fx);
+}
+
 /* A chain that goes with its interface was not taken off, though nothing has told of that by netlink yet. */
 static void test_interface_goes(void **state) {
         Fixture *fx = *state;
@@ -568,6 +595,7 @@ int main(void) {
                 fx_test(test_who_did_not),
                 fx_test(test_settled_all_the_same),
                 fx_test(test_over_already),
+                fx_test(test_done_while_looking),
                 fx_test(test_interface_goes),
                 fx_test(test_many_pins),
                 fx_test(test_flood),
