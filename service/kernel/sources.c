@@ -199,6 +199,13 @@ static void read_who(void *userdata) {
         hook_facts_read(sources->facts);
 }
 
+static void read_all(void *userdata) {
+        Sources *sources = userdata;
+
+        tc_events_read(sources->tc);
+        read_who(sources);
+}
+
 static void on_reader_changed(int fd, void *userdata) {
         Sources *sources = userdata;
         int r = 0;
@@ -342,7 +349,7 @@ int sources_new(sd_event *event, const Kernel *kernel, Guard *guard, Sources **r
         if (r >= 0)
                 r = looks_new(event, guard, &sources->looks);
         if (r >= 0)
-                looks_set_before(sources->looks, read_who, sources);
+                looks_set_before(sources->looks, read_all, sources);
         if (r < 0)
                 return r;
 

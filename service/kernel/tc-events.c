@@ -13,6 +13,7 @@ struct TcEvents {
         sd_event_source *source;
         TcEventsHandler handler;
         void *userdata;
+        bool reading;
 };
 
 TcEvents *tc_events_free(TcEvents *events) {
@@ -33,9 +34,10 @@ static int on_message(const struct nlmsghdr *header, size_t size, void *userdata
         return 0;
 }
 
-static int on_readable(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
-        TcEvents *events = userdata;
-
+void tc_events_read(TcEvents *events) {
+        if (!events || events->reading)
+                return;
+        events->reading = true;
         for (unsigned i = 0; i < EVENTS_AT_ONCE; i++) {
                 int r = netlink_receive(events->socket, on_message, events);
 
@@ -44,6 +46,11 @@ static int on_readable(sd_event_source *source, int fd, uint32_t revents, void *
                 if (r <= 0)
                         break;
         }
+        events->reading = false;
+}
+
+static int on_readable(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        tc_events_read(userdata);
         return 0;
 }
 

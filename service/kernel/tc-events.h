@@ -16,5 +16,7 @@ typedef struct TcEvents TcEvents;
 typedef void (*TcEventsHandler)(const TcFact *fact, void *userdata);
 
 int tc_events_new(sd_event *event, TcEventsHandler handler, void *userdata, const char **ret_reason, TcEvents **ret);
+/* What is there by now, without waiting for its turn in the event loop; NULL is fine. */
+void tc_events_read(TcEvents *events);
 TcEvents *tc_events_free(TcEvents *events); /* NULL is fine; returns NULL */
 DEFINE_CLEANUP(TcEvents *, tc_events_free)
