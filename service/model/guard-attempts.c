@@ -9,7 +9,8 @@
 #include "model/guard-internal.h"
 #include "util/clock.h"
 
-#define BIT(act) (UINT32_C(1) << (act))
+#define BIT(act)   (UINT32_C(1) << (act))
+#define QDISC_ACTS (BIT(GUARD_ACT_QDISC_CHANGE) | BIT(GUARD_ACT_QDISC_ADDED) | BIT(GUARD_ACT_QDISC_DELETED))
 
 /* Static, for GuardEvent.basis. */
 #define BASIS_ASKED "asked-for-it"
@@ -81,7 +82,8 @@ static unsigned rate(const GuardHint *hint, const GuardEvent *event, int ifindex
                 return 0;
         points += hint->program_id > 0 && hint->program_id == event->program_id ? 16 : 0;
         points += hint->ifindex > 0 ? 4 : 0;
-        points += hint->hook >= 0 && hint->hook == event->hook ? 2 : 0;
+        /* What is done to a qdisc is done to all that is on it. */
+        points += hint->hook < 0 ? (BIT(hint->act) & QDISC_ACTS ? 2 : 0) : hint->hook == event->hook ? 2 : 0;
         points += *event->pin && streq(hint->pin, event->pin) ? 4 : 0;
         points += hint->act != GUARD_ACT_UNCLEAR ? 8 : 0;
         points += !streq(hint->basis, BASIS_ASKED) ? 1 : 0; /* who asked may have failed, and another done it */
