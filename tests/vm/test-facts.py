@@ -51,13 +51,14 @@ def audit_records_of_a_flood():
 @case
 def the_service_tells_of_loads_under_its_unit():
     """It may not have the kernel's records of them there."""
+    pin = "/sys/fs/bpf/bct-loaded"
     with Host():
-        command("bpftool", "prog", "load", find_object("verdict-v2.bpf.o"), PIN, "type", "xdp")
-        program = json.loads(command("bpftool", "-j", "prog", "show", "pinned", PIN).stdout)["id"]
-        os.unlink(PIN)
+        command("bpftool", "prog", "load", find_object("verdict-v2.bpf.o"), pin, "type", "xdp")
+        program = json.loads(command("bpftool", "-j", "prog", "show", "pinned", pin).stdout)["id"]
+        os.unlink(pin)
         # One event for all that a process loads within a second, such as libbpf's trials, with the last one's id.
         event = eventually(lambda: next((event for event in client_json("guard", "log")
-                                         if PIN in event["who"].get("command", "")), None))
+                                         if pin in event["who"].get("command", "")), None))
         assert (event["what"], event["source"]) == ("program-loaded", "program-loads"), event
         assert event["program-id"] >= program and event["who"]["executable"].endswith("/bpftool"), event
 
