@@ -203,8 +203,8 @@ void guard_note_attempt(Guard *guard, const GuardAttempt *attempt);
 bool guard_note_fact(Guard *guard, const GuardFact *fact);
 /* Does something tell of all changes to links, so that no chain needs to be looked at from time to time? */
 void guard_set_facts_complete(Guard *guard, bool complete);
-/* Has what was told of attempts and facts by now be noted; asked for when something is found and somebody is to blame,
- * for it may have been done since the look began. NULL: there is nothing to read. */
+/* Has what was told of attempts and facts by now be noted; asked for when something is found and somebody is to
+ * blame, for it may have been done since the look began. NULL: there is nothing to read. */
 void guard_set_reader(Guard *guard, void (*read)(void *userdata), void *userdata);
 
 /* What guard_look() is to look at besides links. */
